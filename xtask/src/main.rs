@@ -1,0 +1,52 @@
+//! The project's own tasks: `cargo xtask <command>`.
+//!
+//! Principles: a stage says its name, its time and its counts; a tool that is missing is a
+//! skip that is listed, and under `CI=true` a skip is a failure; nothing is downloaded except
+//! by `setup`.
+#![forbid(unsafe_code)]
+
+mod process;
+mod setup;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  setup             install what the tests need (Debian packages, as root or with sudo)
+  test [--quick|--full]
+                    run the tests: --quick before a commit, --full adds suites and soak runs
+  tidy              check layers, the unsafe allow-list and file sizes
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    std::env::set_current_dir(process::root())?;
+    match arguments.as_slice() {
+        ["setup"] => setup::run(),
+        ["test"] => test::run(test::Tier::Default),
+        ["test", "--quick"] => test::run(test::Tier::Quick),
+        ["test", "--full"] => test::run(test::Tier::Full),
+        ["tidy"] => tidy::run(),
+        ["help" | "--help" | "-h"] | [] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("unknown command `{}`\n\n{USAGE}", other.join(" ")),
+    }
+}
