@@ -122,8 +122,12 @@ fn source_file(path: &Path, problems: &mut Vec<String>) -> Result<()> {
     if !is_test && !UNSAFE_ALLOWED.iter().any(|folder| name.starts_with(folder)) {
         for (number, line) in production.lines().enumerate() {
             let code = line.split("//").next().unwrap_or(line);
-            let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
-            if words.into_iter().any(|word| word == "unsafe") && !code.contains('"') {
+            let forms = ["{", "fn", "impl", "trait", "extern", "("];
+            let used = code.split_once("unsafe").is_some_and(|(before, after)| {
+                !before.ends_with('_')
+                    && forms.iter().any(|form| after.trim_start().starts_with(form))
+            });
+            if used {
                 problems
                     .push(format!("{name}:{}: unsafe is not allowed in this crate", number + 1));
             }
