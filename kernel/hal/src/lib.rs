@@ -1,0 +1,201 @@
+//! What a kernel needs from below: the platform interface.
+//!
+//! One trait, [`Platform`], is all there is between a kernel and what it runs on: a virtual
+//! machine, a set of Linux processes, a test. The platform is bound at link time by
+//! [`platform!`], so that a call costs what a call costs; the free functions and types of this
+//! crate are how the kernel uses it.
+//!
+//! Principles:
+//! - Few operations, each one that every platform can do well. Address spaces work on ranges,
+//!   never on single pages; waiting names its deadline; a kick is sticky.
+//! - Time is in nanoseconds, `u64`, since an arbitrary start that all vCPUs share.
+//! - Kernel code runs to its next stated yield point: no platform interrupts it. What a device,
+//!   a timer or another vCPU wants is noticed when [`UserContext::run`] or [`vcpu_wait`]
+//!   returns.
+//! - An operation on an address space acts on the one that is active on this vCPU, unless it
+//!   says otherwise.
+//!
+//! Refused here: policy. Which ranges a program has, who runs next, what a fault means to the
+//! program is decided above.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+mod context;
+mod per_cpu;
+mod space;
+
+use core::num::NonZeroUsize;
+
+pub use arch::Registers;
+pub use context::{Access, Cause, Exception, UserContext, UserExit};
+pub use per_cpu::{PerCpu, Slot};
+pub use space::{
+    AddressSpace, Backing, MapError, PAGE_SIZE, PhysAddr, Protection, Range, UserFault,
+};
+
+/// The most vCPUs that a guest can have.
+pub const MAX_VCPUS: usize = 64;
+
+/// What a platform gives to the kernel's main function, on the first vCPU, with frames and heap
+/// ready.
+#[derive(Clone, Copy)]
+pub struct Boot {
+    /// The boot module.
+    pub module: &'static [u8],
+    /// Where it lies: its pages can be mapped into address spaces.
+    pub module_address: PhysAddr,
+}
+
+/// What a record on the report channel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Report {
+    /// A kernel message; the first byte of the payload is its level.
+    Log = 1,
+    /// The exit code of the guest, an `i32`.
+    Exit = 2,
+    /// Why the kernel died, text.
+    Panic = 3,
+    /// Return addresses relative to the start of the kernel's image, each a `u64`.
+    Backtrace = 4,
+    /// The events of one vCPU's trace ring.
+    TraceRing = 5,
+    /// A line of system call trace.
+    Strace = 6,
+    /// Bytes that the program wrote to its standard output.
+    Stdout = 7,
+    /// Bytes that the program wrote to its standard error.
+    Stderr = 8,
+    /// The state of all tasks, text.
+    TaskDump = 9,
+}
+
+macro_rules! platform_interface {
+    ($d:tt $($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        /// What a platform implements, once.
+        pub trait Platform {
+            $($(#[$doc])* fn $name($($argument: $type),*) $(-> $result)?;)*
+        }
+
+        mod symbols {
+            use super::*;
+            unsafe extern "Rust" {
+                $($(#[$doc])* #[link_name = concat!("drupe_hal_", stringify!($name))]
+                pub safe fn $name($($argument: $type),*) $(-> $result)?;)*
+            }
+        }
+
+        /// The platform's operations as functions, for this crate's own types.
+        pub(crate) mod raw {
+            #[allow(unused_imports, reason = "some are used by the kernel only")]
+            pub(crate) use super::symbols::*;
+        }
+
+        /// Binds a type that implements [`Platform`] as the platform of the program being built.
+        /// Exactly one crate of a program does this.
+        #[macro_export]
+        macro_rules! platform {
+            ($d platform:ty) => {
+                const _: () = {
+                    use $d crate::*;
+                    $(
+                        #[unsafe(export_name = concat!("drupe_hal_", stringify!($name)))]
+                        fn $name($($argument: $type),*) $(-> $result)? {
+                            <$d platform as $d crate::Platform>::$name($($argument),*)
+                        }
+                    )*
+                };
+            };
+        }
+    };
+}
+
+platform_interface! { $
+    /// Ends the guest with an exit code.
+    fn exit(code: i32) -> !;
+    /// Sends one record to the host. Works in every state, also while the kernel is dying.
+    fn report(kind: Report, payload: &[u8]);
+    /// Nanoseconds since an arbitrary start; never goes back, the same on all vCPUs.
+    fn monotonic() -> u64;
+    /// Nanoseconds since 1970.
+    fn realtime() -> u64;
+    /// Fills `buffer` from the best entropy that the platform has; `false` when that is none
+    /// better than the seed in the configuration.
+    fn entropy(buffer: &mut [u8]) -> bool;
+
+    /// Where the kernel's image starts in memory: what a backtrace is relative to.
+    fn image_base() -> usize;
+
+    /// How many vCPUs run.
+    fn vcpu_count() -> usize;
+    /// The vCPU that this code runs on, from 0.
+    fn vcpu_current() -> usize;
+    /// Starts all other vCPUs, each in `entry` on a stack of its own.
+    fn vcpu_start(entry: fn() -> !);
+    /// Waits for a kick, a device or the deadline (`u64::MAX`: none). May return early.
+    fn vcpu_wait(deadline: u64);
+    /// Makes another vCPU leave user mode or waiting. Sticky: one that arrives before the vCPU
+    /// enters user mode or waits makes that return at once.
+    fn vcpu_kick(vcpu: usize);
+    /// Makes user mode on this vCPU end at the deadline (`u64::MAX`: never).
+    fn vcpu_timer(deadline: u64);
+    /// One round of a waiting loop in kernel mode: serves what other vCPUs wait for.
+    fn vcpu_relax(rounds: u32);
+    /// The number of device events so far on this vCPU; a change means that devices want
+    /// to be polled.
+    fn device_events() -> u64;
+
+    /// The kernel's window to physical memory.
+    fn physical_window() -> *mut u8;
+    /// A kernel stack: its lowest address and its length. `None`: no memory.
+    fn stack_allocate() -> Option<(NonZeroUsize, usize)>;
+    /// Gives a stack back that nobody runs on any more.
+    fn stack_free(base: NonZeroUsize);
+
+    /// A new address space without mappings.
+    fn space_create() -> Result<NonZeroUsize, MapError>;
+    /// A copy of the active address space: private memory is copied (on write), shared memory
+    /// is shared.
+    fn space_fork() -> Result<NonZeroUsize, MapError>;
+    /// Ends an address space that is active nowhere.
+    fn space_destroy(space: NonZeroUsize);
+    /// Makes an address space the active one of this vCPU; `None`: the kernel's own, which has
+    /// no user memory.
+    fn space_activate(space: Option<NonZeroUsize>);
+    /// Maps a range, replacing what was there.
+    fn space_map(range: Range, backing: Backing, protection: Protection) -> Result<(), MapError>;
+    /// Removes all mappings of a range.
+    fn space_unmap(range: Range) -> Result<(), MapError>;
+    /// Changes the protection of what is mapped in a range.
+    fn space_protect(range: Range, protection: Protection) -> Result<(), MapError>;
+    /// Moves the mappings of `from` to `to`, replacing what was there.
+    fn space_move(from: Range, to: Range) -> Result<(), MapError>;
+    /// Forgets the private content of a range: it reads as at its first mapping again.
+    fn space_discard(range: Range) -> Result<(), MapError>;
+    /// Bytes of private memory that the active address space holds.
+    fn space_resident() -> u64;
+    /// The ranges of user addresses that the platform keeps to itself, lowest first.
+    fn space_reserved() -> &'static [Range];
+
+    /// Copies from user memory of the active space.
+    fn user_read(to: *mut u8, from: u64, length: usize) -> Result<(), UserFault>;
+    /// Copies to user memory of the active space.
+    fn user_write(to: u64, from: *const u8, length: usize) -> Result<(), UserFault>;
+    /// Atomically replaces an aligned 32-bit word of user memory by `new` where it equals
+    /// `expected`; gives the word found.
+    fn user_compare_exchange(address: u64, expected: u32, new: u32) -> Result<u32, UserFault>;
+
+    /// Runs a program until it needs the kernel. See [`UserContext::run`].
+    fn context_run(context: &mut UserContext) -> UserExit;
+    /// Stores live vector registers of `context`, if this vCPU holds them, into its memory.
+    fn context_save(context: &mut UserContext);
+}
+
+pub use symbols::{
+    context_run, context_save, device_events, entropy, exit, image_base, monotonic, physical_window, realtime,
+    report, space_activate, space_create, space_destroy, space_discard, space_fork, space_map,
+    space_move, space_protect, space_reserved, space_resident, space_unmap, stack_allocate,
+    stack_free, user_compare_exchange, user_read, user_write, vcpu_count, vcpu_current, vcpu_kick,
+    vcpu_relax, vcpu_start, vcpu_timer, vcpu_wait,
+};

@@ -1,0 +1,232 @@
+//! The frame allocator.
+
+use core::cell::UnsafeCell;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use hal::{PAGE_SIZE, PerCpu, PhysAddr, per_cpu};
+use spin::Mutex;
+
+use crate::buddy::{Buddy, Entry, MAX_ORDER};
+
+/// Frames that a vCPU's cache holds at most, and how many it moves at once.
+const CACHE: usize = 64;
+const BATCH: usize = CACHE / 2;
+
+struct Table {
+    buddy: Buddy,
+    entries: &'static mut [Entry],
+}
+
+struct Cache {
+    frames: UnsafeCell<([u32; CACHE], usize)>,
+}
+
+// SAFETY: a cache is touched only by its own vCPU, between two yield points.
+unsafe impl Sync for Cache {}
+
+static TABLE: Mutex<Table> = Mutex::new(Table { buddy: Buddy::new(), entries: &mut [] });
+static CACHES: PerCpu<Cache> = per_cpu!(Cache { frames: UnsafeCell::new(([0; CACHE], 0)) });
+static COUNTS: References = References {
+    first: core::sync::atomic::AtomicPtr::new(core::ptr::null_mut()),
+    len: AtomicUsize::new(0),
+};
+static TOTAL: AtomicUsize = AtomicUsize::new(0);
+static IN_CACHES: AtomicUsize = AtomicUsize::new(0);
+
+/// The reference counts of all frames.
+struct References {
+    first: core::sync::atomic::AtomicPtr<AtomicU32>,
+    len: AtomicUsize,
+}
+
+impl References {
+    #[inline]
+    fn of(&self, frame: u32) -> &AtomicU32 {
+        assert!((frame as usize) < self.len.load(Ordering::Relaxed), "frame {frame} is not ours");
+        // SAFETY: `init` set the pointer to `len` counts that live for ever.
+        unsafe { &*self.first.load(Ordering::Relaxed).add(frame as usize) }
+    }
+}
+
+/// Takes over the memory between the given pairs of physical addresses (start, end), which are
+/// sorted, do not overlap and are nobody else's. The frame table is put into the largest.
+///
+/// # Safety
+/// Called once, before anything else here, on one vCPU. The regions are readable and writable
+/// through the physical window, and the table's place reads as zero or may be zeroed when
+/// `zeroed` is false.
+pub unsafe fn init(regions: &[(u64, u64)], zeroed: bool) {
+    let frame_of = |address: u64| address / PAGE_SIZE;
+    let whole =
+        |&(start, end): &(u64, u64)| (frame_of(start.next_multiple_of(PAGE_SIZE)), frame_of(end));
+    let last = regions.iter().map(|region| whole(region).1).max().unwrap_or(0);
+    let largest = regions.iter().map(whole).max_by_key(|(start, end)| end.saturating_sub(*start));
+    let Some((table_start, largest_end)) = largest else { return };
+    let entry_bytes = last * size_of::<Entry>() as u64;
+    let count_bytes = last * size_of::<AtomicU32>() as u64;
+    let table_frames = (entry_bytes + count_bytes).div_ceil(PAGE_SIZE);
+    assert!(table_start + table_frames < largest_end, "too little memory for the frame table");
+    let base = PhysAddr(table_start * PAGE_SIZE).pointer();
+    let mut table = TABLE.lock();
+    // SAFETY: the place is inside a region that the caller gave, used for nothing else; all
+    // zero bytes are valid entries and counts.
+    unsafe {
+        if !zeroed {
+            base.write_bytes(0, (entry_bytes + count_bytes) as usize);
+        }
+        table.entries = core::slice::from_raw_parts_mut(base.cast(), last as usize);
+        COUNTS.first.store(base.add(entry_bytes as usize).cast(), Ordering::Relaxed);
+    }
+    COUNTS.len.store(last as usize, Ordering::Relaxed);
+    for region in regions {
+        let (mut start, end) = whole(region);
+        if start == table_start {
+            start += table_frames;
+        }
+        if start < end {
+            let Table { buddy, entries } = &mut *table;
+            buddy.release_run(entries, start as u32, (end - start) as u32);
+        }
+    }
+    TOTAL.store(table.buddy.free(), Ordering::Relaxed);
+}
+
+/// Frames that the allocator manages.
+pub fn total() -> usize {
+    TOTAL.load(Ordering::Relaxed)
+}
+
+/// Frames that are free now, those in caches included.
+pub fn free() -> usize {
+    TABLE.lock().buddy.free() + IN_CACHES.load(Ordering::Relaxed)
+}
+
+fn address(frame: u32) -> PhysAddr {
+    PhysAddr(u64::from(frame) * PAGE_SIZE)
+}
+
+fn frame(address: PhysAddr) -> u32 {
+    (address.0 / PAGE_SIZE) as u32
+}
+
+/// One frame with a reference count of one, content undefined.
+pub fn allocate() -> Option<PhysAddr> {
+    // SAFETY: this vCPU's cache, and no yield point before the end of the borrow.
+    let (frames, used) = unsafe { &mut *CACHES.this().frames.get() };
+    if *used == 0 {
+        let mut table = TABLE.lock();
+        let Table { buddy, entries } = &mut *table;
+        while *used < BATCH {
+            let Some(frame) = buddy.allocate(entries, 0) else { break };
+            frames[*used] = frame;
+            *used += 1;
+        }
+        IN_CACHES.fetch_add(*used, Ordering::Relaxed);
+        if *used == 0 {
+            return None;
+        }
+    }
+    *used -= 1;
+    IN_CACHES.fetch_sub(1, Ordering::Relaxed);
+    COUNTS.of(frames[*used]).store(1, Ordering::Relaxed);
+    Some(address(frames[*used]))
+}
+
+/// One frame of zeros with a reference count of one.
+pub fn allocate_zeroed() -> Option<PhysAddr> {
+    let address = allocate()?;
+    // SAFETY: the frame is ours and a page long.
+    unsafe { address.pointer().write_bytes(0, PAGE_SIZE as usize) };
+    Some(address)
+}
+
+/// `count` frames in a row, each with a reference count of one, content undefined, aligned to
+/// the next power of two up to 2 MiB.
+pub fn allocate_run(count: usize) -> Option<PhysAddr> {
+    if count == 1 {
+        return allocate();
+    }
+    let order = count.checked_next_power_of_two()?.ilog2() as usize;
+    if order > MAX_ORDER {
+        return None;
+    }
+    let mut table = TABLE.lock();
+    let Table { buddy, entries } = &mut *table;
+    let first = buddy.allocate(entries, order)?;
+    buddy.release_run(entries, first + count as u32, (1 << order) - count as u32);
+    drop(table);
+    for frame in first..first + count as u32 {
+        COUNTS.of(frame).store(1, Ordering::Relaxed);
+    }
+    Some(address(first))
+}
+
+/// Adds a reference to a frame.
+pub fn retain(address: PhysAddr) {
+    let before = COUNTS.of(frame(address)).fetch_add(1, Ordering::Relaxed);
+    debug_assert!(before > 0, "a free frame was retained");
+}
+
+/// The references to a frame.
+pub fn references(address: PhysAddr) -> u32 {
+    COUNTS.of(frame(address)).load(Ordering::Acquire)
+}
+
+/// Drops a reference to a frame; the last one frees it.
+pub fn release(address: PhysAddr) {
+    let frame = frame(address);
+    let before = COUNTS.of(frame).fetch_sub(1, Ordering::AcqRel);
+    assert!(before > 0, "a free frame was released");
+    if before > 1 {
+        return;
+    }
+    // SAFETY: this vCPU's cache, and no yield point before the end of the borrow.
+    let (frames, used) = unsafe { &mut *CACHES.this().frames.get() };
+    if *used == CACHE {
+        let mut table = TABLE.lock();
+        let Table { buddy, entries } = &mut *table;
+        for &frame in &frames[BATCH..] {
+            buddy.release(entries, frame, 0);
+        }
+        *used = BATCH;
+        IN_CACHES.fetch_sub(CACHE - BATCH, Ordering::Relaxed);
+    }
+    frames[*used] = frame;
+    *used += 1;
+    IN_CACHES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Drops a reference to each of `count` frames in a row.
+pub fn release_run(address: PhysAddr, count: usize) {
+    let first = frame(address);
+    let mut run = first;
+    let mut table = None;
+    for frame in first..first + count as u32 {
+        let before = COUNTS.of(frame).fetch_sub(1, Ordering::AcqRel);
+        assert!(before > 0, "a free frame was released");
+        if before > 1 {
+            give_back(&mut table, run, frame);
+            run = frame + 1;
+        }
+    }
+    give_back(&mut table, run, first + count as u32);
+}
+
+fn give_back(table: &mut Option<spin::MutexGuard<'static, Table>>, start: u32, end: u32) {
+    if start < end {
+        let table = table.get_or_insert_with(|| TABLE.lock());
+        let Table { buddy, entries } = &mut **table;
+        buddy.release_run(entries, start, end - start);
+    }
+}
+
+/// The memory of a frame run, as the heap uses it.
+pub(crate) fn pointer(address: PhysAddr) -> Option<NonNull<u8>> {
+    NonNull::new(address.pointer())
+}
+
+/// The address of memory that [`pointer`] gave.
+pub(crate) fn address_of(pointer: *mut u8) -> PhysAddr {
+    PhysAddr(pointer as u64 - hal::physical_window() as u64)
+}
