@@ -193,9 +193,9 @@ platform_interface! { $
 }
 
 pub use symbols::{
-    context_run, context_save, device_events, entropy, exit, image_base, monotonic, physical_window, realtime,
-    report, space_activate, space_create, space_destroy, space_discard, space_fork, space_map,
-    space_move, space_protect, space_reserved, space_resident, space_unmap, stack_allocate,
-    stack_free, user_compare_exchange, user_read, user_write, vcpu_count, vcpu_current, vcpu_kick,
-    vcpu_relax, vcpu_start, vcpu_timer, vcpu_wait,
+    context_run, context_save, device_events, entropy, exit, image_base, monotonic,
+    physical_window, realtime, report, space_activate, space_create, space_destroy, space_discard,
+    space_fork, space_map, space_move, space_protect, space_reserved, space_resident, space_unmap,
+    stack_allocate, stack_free, user_compare_exchange, user_read, user_write, vcpu_count,
+    vcpu_current, vcpu_kick, vcpu_relax, vcpu_start, vcpu_timer, vcpu_wait,
 };
