@@ -126,6 +126,12 @@ pub struct Descriptors {
     pub report: u32,
 }
 
+impl Descriptors {
+    /// The numbers that drupe uses. A hosted kernel finds its module by them; the module then
+    /// says the same numbers.
+    pub const HOSTED: Self = Self { kernel: 3, module: 4, memory: 5, report: 6 };
+}
+
 /// The configuration of a guest, borrowed from its boot module.
 #[derive(Clone, Copy, Debug)]
 pub struct Config<'a> {

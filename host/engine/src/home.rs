@@ -1,0 +1,66 @@
+//! Where drupe keeps what it makes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Context, Error, Result};
+
+/// The one folder that holds drupe's caches and state. It can be moved or deleted as a whole.
+#[derive(Clone, Debug)]
+pub struct Home {
+    path: PathBuf,
+}
+
+impl Home {
+    /// The home that the environment asks for: `DRUPE_HOME`, otherwise `drupe` in the user's
+    /// data folder (`XDG_DATA_HOME`, otherwise `~/.local/share`).
+    ///
+    /// # Errors
+    /// When the environment names no home at all.
+    pub fn from_environment() -> Result<Self> {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let path = if let Some(path) = variable("DRUPE_HOME") {
+            PathBuf::from(path)
+        } else if let Some(data) = variable("XDG_DATA_HOME") {
+            Path::new(&data).join("drupe")
+        } else if let Some(home) = variable("HOME") {
+            Path::new(&home).join(".local/share/drupe")
+        } else {
+            return Err(Error::new("no folder for drupe's data is known")
+                .hint("set DRUPE_HOME to a folder that drupe may write to"));
+        };
+        Ok(Self { path })
+    }
+
+    /// A home at `path`.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The folder itself; it need not exist yet.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder `name` in the home, created when it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.path.join(name);
+        fs::create_dir_all(&folder).map_err(|error| {
+            Error::new(format!("cannot create {}", folder.display()))
+                .because(error)
+                .hint("set DRUPE_HOME to a folder that drupe may write to")
+        })?;
+        Ok(folder)
+    }
+}
+
+/// Writes `path` so that other processes see either the old file or the whole new one.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let unfinished = path.with_extension(format!("{}.part", std::process::id()));
+    fs::write(&unfinished, bytes)
+        .and_then(|()| fs::rename(&unfinished, path))
+        .context(|| format!("cannot write {}", path.display()))
+}
