@@ -7,6 +7,7 @@
 
 mod process;
 mod setup;
+mod suite;
 mod test;
 mod tidy;
 
@@ -43,8 +44,9 @@ fn run() -> Result<()> {
         ["test", "--quick"] => test::run(test::Tier::Quick),
         ["test", "--full"] => test::run(test::Tier::Full),
         ["tidy"] => tidy::run(),
+        ["suite", rest @ ..] => suite::command(rest),
         ["help" | "--help" | "-h"] | [] => {
-            print!("{USAGE}");
+            print!("{USAGE}{}", suite::USAGE);
             Ok(())
         }
         other => bail!("unknown command `{}`\n\n{USAGE}", other.join(" ")),

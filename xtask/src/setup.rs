@@ -52,7 +52,8 @@ pub fn run() -> Result<()> {
     check(apt(&install).args(["-t", "bookworm-backports"]).args(&packages))
 }
 
-fn is_root() -> bool {
+/// Whether this process runs as root.
+pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|metadata| {
         use std::os::unix::fs::MetadataExt;
         metadata.uid() == 0

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::process::{cargo, check};
-use crate::{setup, tidy};
+use crate::{setup, suite, tidy};
 
 /// How much to run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +52,7 @@ const STAGES: &[Stage] = &[
         ])))
     }),
     ("unit tests", Tier::Quick, |_| unit_tests()),
+    ("suite on native Linux", Tier::Default, |_| suite::native_stage()),
 ];
 
 /// Runs the stages of `tier` and prints the counts of each and of all.
