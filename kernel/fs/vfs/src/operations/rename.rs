@@ -1,0 +1,216 @@
+//! `rename`.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use errno::Errno;
+
+use crate::context::Context;
+use crate::credentials::Access;
+use crate::dentry::{Dentry, Locked};
+use crate::inode::Rename;
+use crate::location::Location;
+use crate::notify::{Event, EventKind};
+use crate::types::Kind;
+use crate::walk::{Last, Parent, Resolve};
+
+/// One end of a rename.
+struct End {
+    directory: Location,
+    name: Vec<u8>,
+    slash: bool,
+}
+
+impl Context<'_> {
+    /// Moves the name `old` to `new`.
+    ///
+    /// # Errors
+    /// Those of `renameat2(2)`.
+    pub fn rename(
+        &self,
+        old_at: Option<&Location>,
+        old: &[u8],
+        new_at: Option<&Location>,
+        new: &[u8],
+        how: Rename,
+    ) -> Result<(), Errno> {
+        let from = self.resolve_parent(old_at, old, Resolve::default())?;
+        let to = self.resolve_parent(new_at, new, Resolve::default())?;
+        if !Arc::ptr_eq(from.directory.mount(), to.directory.mount()) {
+            return Err(Errno::EXDEV);
+        }
+        let from = End::new(from, Errno::EBUSY)?;
+        let in_the_way = if how == Rename::NoReplace { Errno::EEXIST } else { Errno::EBUSY };
+        let to = End::new(to, in_the_way)?;
+        from.directory.mount().check_writable()?;
+        let superblock = from.directory.mount().superblock();
+        let one = from.directory.dentry();
+        let two = to.directory.dentry();
+        let renaming = superblock.renaming.write();
+        let done = if Arc::ptr_eq(one, two) {
+            let mut locked = one.lock();
+            let ends = self.check_rename(&from, &to, &mut locked, None, how)?;
+            if let Some((_, target)) = &ends {
+                locked.inode().rename(&from.name, locked.inode(), &to.name, how, self.now)?;
+                locked.remove(&from.name);
+                apply(&from, &to, ends.as_ref().map(|ends| &ends.0), target, how, |end, child| {
+                    locked.adopt(&end.name, child);
+                });
+            }
+            ends
+        } else {
+            let (mut first, mut second) = Dentry::lock_both(one, two);
+            let ends = self.check_rename(&from, &to, &mut first, Some(&mut second), how)?;
+            if let Some((_, target)) = &ends {
+                first.inode().rename(&from.name, second.inode(), &to.name, how, self.now)?;
+                first.remove(&from.name);
+                apply(&from, &to, ends.as_ref().map(|ends| &ends.0), target, how, |end, child| {
+                    let into_first = core::ptr::eq(end, &raw const from);
+                    let locked = if into_first { &mut first } else { &mut second };
+                    locked.adopt(&end.name, child);
+                });
+            }
+            ends
+        };
+        superblock.count_rename();
+        drop(renaming);
+        if let Some((source, target)) = done {
+            self.report_rename(&from, &to, &source, target.as_ref(), how);
+        }
+        Ok(())
+    }
+
+    /// All that can speak against it. `None` if both names have the same inode, and so nothing
+    /// is to be done; otherwise what has the old and the new name.
+    #[expect(clippy::type_complexity, reason = "two ends, one optional, or nothing to do")]
+    fn check_rename(
+        &self,
+        from: &End,
+        to: &End,
+        first: &mut Locked<'_>,
+        second: Option<&mut Locked<'_>>,
+        how: Rename,
+    ) -> Result<Option<(Arc<Dentry>, Option<Arc<Dentry>>)>, Errno> {
+        let same_directory = second.is_none();
+        let source = first.child(&from.name)?;
+        let target = match second {
+            Some(second) => second.child(&to.name),
+            None => first.child(&to.name),
+        };
+        let target = match target {
+            Ok(target) => Some(target),
+            Err(Errno::ENOENT) => None,
+            Err(error) => return Err(error),
+        };
+        match (how, &target) {
+            (Rename::NoReplace, Some(_)) => return Err(Errno::EEXIST),
+            (Rename::Exchange, None) => return Err(Errno::ENOENT),
+            _ => {}
+        }
+        let is_directory = |dentry: &Dentry| dentry.kind() == Kind::Directory;
+        if !is_directory(&source) && (from.slash || how != Rename::Exchange && to.slash) {
+            return Err(Errno::ENOTDIR);
+        }
+        if how == Rename::Exchange
+            && to.slash
+            && target.as_ref().is_some_and(|target| !is_directory(target))
+        {
+            return Err(Errno::ENOTDIR);
+        }
+        if source.is_ancestor_of(to.directory.dentry()) {
+            return Err(Errno::EINVAL);
+        }
+        if let Some(target) = &target {
+            if target.is_ancestor_of(from.directory.dentry()) {
+                let exchange = how == Rename::Exchange;
+                return Err(if exchange { Errno::EINVAL } else { Errno::ENOTEMPTY });
+            }
+            if Arc::ptr_eq(source.inode(), target.inode()) {
+                return Ok(None);
+            }
+        }
+        self.check_remove(&from.directory, &source)?;
+        match &target {
+            None => self.check_change(&to.directory)?,
+            Some(target) => {
+                self.check_remove(&to.directory, target)?;
+                match (is_directory(&source), is_directory(target)) {
+                    _ if how == Rename::Exchange => {}
+                    (true, false) => return Err(Errno::ENOTDIR),
+                    (false, true) => return Err(Errno::EISDIR),
+                    _ => {}
+                }
+            }
+        }
+        // A directory that moves gets another `..`, which is a change to it.
+        if !same_directory {
+            let moved = [Some(&source), target.as_ref().filter(|_| how == Rename::Exchange)];
+            for dentry in moved.into_iter().flatten() {
+                if is_directory(dentry) {
+                    self.credentials.check(&**dentry.inode(), Access::WRITE)?;
+                }
+            }
+        }
+        if source.is_covered() || target.as_ref().is_some_and(|target| target.is_covered()) {
+            return Err(Errno::EBUSY);
+        }
+        Ok(Some((source, target)))
+    }
+
+    fn report_rename(
+        &self,
+        from: &End,
+        to: &End,
+        source: &Arc<Dentry>,
+        target: Option<&Arc<Dentry>>,
+        how: Rename,
+    ) {
+        let cookie = self.namespace.next_move();
+        let report = |kind, end: &End, dentry: &Arc<Dentry>| {
+            let name = Some((end.directory.dentry(), &end.name[..]));
+            self.namespace.notify(&Event { kind, inode: dentry.inode(), name });
+        };
+        report(EventKind::MovedFrom { cookie }, from, source);
+        report(EventKind::MovedTo { cookie }, to, source);
+        let Some(target) = target else { return };
+        if how == Rename::Exchange {
+            let cookie = self.namespace.next_move();
+            report(EventKind::MovedFrom { cookie }, to, target);
+            report(EventKind::MovedTo { cookie }, from, target);
+        } else {
+            let inode = target.inode();
+            let last = inode.metadata().links == 0 || target.kind() == Kind::Directory;
+            let kind = if last { EventKind::Gone } else { EventKind::Attributes };
+            self.namespace.notify(&Event { kind, inode, name: None });
+        }
+    }
+}
+
+impl End {
+    fn new(parent: Parent, not_a_name: Errno) -> Result<Self, Errno> {
+        let Last::Name(name) = parent.last else { return Err(not_a_name) };
+        Ok(Self { directory: parent.directory, name, slash: parent.slash })
+    }
+}
+
+/// Brings the cached names in line with what the file system has done.
+fn apply(
+    from: &End,
+    to: &End,
+    source: Option<&Arc<Dentry>>,
+    target: &Option<Arc<Dentry>>,
+    how: Rename,
+    mut adopt: impl FnMut(&End, &Arc<Dentry>),
+) {
+    let Some(source) = source else { return };
+    adopt(to, source);
+    source.move_to(to.directory.dentry(), &to.name);
+    match target {
+        Some(target) if how == Rename::Exchange => {
+            adopt(from, target);
+            target.move_to(from.directory.dentry(), &from.name);
+        }
+        Some(target) => target.mark_deleted(),
+        None => {}
+    }
+}
