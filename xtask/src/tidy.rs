@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kernel/plat/", &["abi/", "lib/", "kernel/hal", "kernel/arch", "kernel/mm"]),
     ("kernel/sched", &["lib/", "kernel/hal", "kernel/arch"]),
     ("kernel/dev/", &["lib/", "kernel/hal", "kernel/mm", "kernel/dev/"]),
-    ("kernel/net", &["lib/"]),
+    ("kernel/net", &["lib/", "kernel/net/"]),
     ("kernel/fs/", &["abi/", "lib/", "kernel/fs/"]),
     (
         "kernel/linux",
