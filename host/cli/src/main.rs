@@ -3,7 +3,10 @@
 //! One file per subcommand. Here are only the list of them, and what becomes of an error: its
 //! chain is printed once, and one function chooses the exit code.
 
+mod build;
 mod run;
+mod terminal;
+mod values;
 
 use std::process::ExitCode;
 
@@ -20,6 +23,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Run),
+    Build(build::Build),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +37,7 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Run(run) => run.execute(),
+        Command::Build(build) => build.execute(),
     };
     let code = exit_code(&result);
     if let Err(error) = result {
@@ -61,4 +66,9 @@ fn exit_code(result: &anyhow::Result<u8>) -> u8 {
             _ => FAILED,
         },
     }
+}
+
+/// Tells what takes long.
+fn progress(text: &str) {
+    eprintln!("drupe: {text}");
 }

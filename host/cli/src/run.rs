@@ -2,17 +2,23 @@
 
 use std::ffi::OsString;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use abi_guest::{Limits, Trace};
+use abi_guest::{Limits, Terminal, Trace};
 use abi_report::Level;
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args, ValueEnum};
 use drupe_engine::attach::{End, Options, attach};
 use drupe_engine::provider::{Machine, Process, Provider, Qemu, Streams, check};
-use drupe_engine::{Configuration, Home, Kernel, Launch};
+use drupe_engine::{Configuration, Home, Kernel, Launch, Root, Settings, Source};
+
+use crate::terminal;
+use crate::values::{parse_size, parse_time, variables};
+
+/// Ctrl-C, a terminal that changes its size, a terminal that goes away, a polite end.
+const SIGNALS: &[i32] = &[1, 2, 15, drupe_engine::attach::WINDOW_CHANGED];
 
 /// Run a program as a unikernel
 #[derive(Args)]
@@ -33,9 +39,29 @@ pub struct Run {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     cpus: u32,
 
+    /// Set a variable for the program; a name alone takes drupe's value
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    env: Vec<OsString>,
+
+    /// Read variables from a file, one NAME=VALUE per line
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+
+    /// Directory that the program starts in
+    #[arg(short, long, value_name = "PATH")]
+    workdir: Option<String>,
+
     /// Keep standard input open
     #[arg(short, long)]
     interactive: bool,
+
+    /// Give the program a terminal
+    #[arg(short, long)]
+    tty: bool,
+
+    /// Add a file or folder of the host at its place
+    #[arg(long, value_name = "PATH")]
+    include: Vec<PathBuf>,
 
     /// End the program after this time, such as 10, 500ms or 2m
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
@@ -83,37 +109,67 @@ impl Run {
     /// Runs the target and returns its exit status.
     pub fn execute(self) -> Result<u8> {
         let home = Home::from_environment()?;
+        let progress = crate::progress;
+        let Some((target, arguments)) = self.target.split_first() else {
+            return Ok(crate::FAILED);
+        };
+        let mut source = Source::open(target, arguments, &self.include, &home, &progress)?;
+        for variable in self.variables()? {
+            source.settings.set_variable(variable);
+        }
         let provider = self.provider();
+        let root = source.root(&home, &progress)?;
         if self.verbose > 0 {
             eprintln!("drupe: {}: {}", provider.name(), provider.probe()?);
         }
         let kernel = match &self.kernel {
             Some(file) => Kernel::from_file(file)?,
-            None => {
-                Kernel::installed(&home, provider.platform(), &|text| eprintln!("drupe: {text}"))?
-            }
+            None => Kernel::installed(&home, provider.platform(), &progress)?,
         };
         let launch = Launch {
             kernel,
-            configuration: self.configuration(),
-            root: None,
+            configuration: self.configuration(&root, source.settings),
+            root: Some(root.open()?),
             streams: self.streams()?,
             gdb: self.gdb,
+            machine: self.machine.is_some(),
         };
         check(provider.as_ref(), &launch)?;
-        let signals = drupe_sys::Signals::block(&[1, 2, 15]).context("cannot receive signals")?;
+        self.attach(provider.as_ref(), launch)
+    }
+
+    /// Starts the instance and stays until it ends.
+    fn attach(&self, provider: &dyn Provider, launch: Launch) -> Result<u8> {
+        let signals = drupe_sys::Signals::block(SIGNALS).context("cannot receive signals")?;
         let instance = provider.start(launch)?;
+        let raw = if self.tty {
+            terminal::Raw::enter().context("cannot use the terminal")?
+        } else {
+            None
+        };
         let options =
             Options { timeout: self.timeout, level: self.level(), signals: Some(&signals) };
-        Ok(match attach(instance, &options)? {
+        let end = attach(instance, &options);
+        drop(raw);
+        Ok(match end? {
             End::Exited(status) => status as u8,
             End::Interrupted(signal) => 128 + signal as u8,
             End::TimedOut => {
-                eprintln!("drupe: the time is over");
+                eprintln!("drupe: ended after {:?} (--timeout)", self.timeout.unwrap_or_default());
                 124
             }
             End::Panicked => crate::FAILED,
         })
+    }
+
+    fn variables(&self) -> Result<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        if self.tty {
+            let term = std::env::var_os("TERM").unwrap_or_else(|| "xterm".into());
+            found.push([b"TERM=", term.as_bytes()].concat());
+        }
+        found.extend(variables(&self.env_file, &self.env)?);
+        Ok(found)
     }
 
     fn provider(&self) -> Box<dyn Provider> {
@@ -128,12 +184,25 @@ impl Run {
         }
     }
 
-    fn configuration(&self) -> Configuration {
-        let program = self.target.first().cloned().unwrap_or_default().into_vec();
+    fn configuration(&self, root: &Root, settings: Settings) -> Configuration {
+        let program = root.program.as_os_str().as_bytes().to_vec();
+        let mut arguments = vec![program.clone()];
+        arguments.extend(settings.arguments);
+        let terminal = self.tty.then(|| {
+            let (rows, columns) = terminal::size().unwrap_or((24, 80));
+            Terminal { rows, columns }
+        });
         Configuration {
-            arguments: self.target.iter().map(|argument| argument.clone().into_vec()).collect(),
             program,
+            arguments,
+            environment: settings.environment,
+            working_directory: self
+                .workdir
+                .clone()
+                .unwrap_or(settings.working_directory)
+                .into_bytes(),
             limits: Limits { memory: self.memory, cpus: self.cpus },
+            terminal,
             trace: Trace { syscalls: self.strace, log_level: self.level() as u8 },
             ..Configuration::default()
         }
@@ -153,41 +222,4 @@ impl Run {
             error: copy(std::io::stderr().as_fd())?,
         })
     }
-}
-
-/// Bytes from `64M`, `1G`, `512k` or a plain number.
-fn parse_size(text: &str) -> std::result::Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let shift = match text[digits.len()..]
-        .to_ascii_lowercase()
-        .trim_end_matches("ib")
-        .trim_end_matches('b')
-    {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        _ => return Err("write a size as 64M or 1G".to_owned()),
-    };
-    let number: u64 = digits.parse().map_err(|_| "write a size as 64M or 1G".to_owned())?;
-    let bytes = number.checked_mul(1 << shift).ok_or("that is more than any machine has")?;
-    if bytes < 1 << 20 {
-        return Err("a guest needs at least 1M".to_owned());
-    }
-    Ok(bytes)
-}
-
-/// A time from `10`, `10s`, `500ms`, `2m` or `1h`.
-fn parse_time(text: &str) -> std::result::Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: f64 = digits.parse().map_err(|_| "write a time as 10, 500ms or 2m".to_owned())?;
-    let seconds = match &text[digits.len()..] {
-        "" | "s" => number,
-        "ms" => number / 1000.0,
-        "m" | "min" => number * 60.0,
-        "h" => number * 3600.0,
-        _ => return Err("write a time as 10, 500ms or 2m".to_owned()),
-    };
-    Duration::try_from_secs_f64(seconds).map_err(|_| "a time is a positive number".to_owned())
 }

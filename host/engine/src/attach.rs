@@ -15,6 +15,9 @@ use crate::symbols;
 /// How long reports may still come after a panic, a death or a demand for them.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// The signal that tells of a terminal's new size (SIGWINCH).
+pub const WINDOW_CHANGED: i32 = 28;
+
 /// What a caller wants of an attached instance.
 pub struct Options<'a> {
     /// When to end it by force.
@@ -114,11 +117,11 @@ impl Session {
                 }
                 Source::Input => self.forward_input(instance)?,
                 Source::Deaths => self.next_death(instance)?,
-                Source::Signals => {
-                    if let Some(signal) = signals.and_then(Signals::next_signal) {
-                        self.end = Some(End::Interrupted(signal));
-                    }
-                }
+                Source::Signals => match signals.and_then(Signals::next_signal) {
+                    Some(WINDOW_CHANGED) => tell_size(instance),
+                    Some(signal) => self.end = Some(End::Interrupted(signal)),
+                    None => {}
+                },
             }
         }
         let reports_may_come = self.report_open && self.is_dumping;
@@ -333,6 +336,15 @@ impl Session {
         };
         Err(if complaints.is_empty() { error } else { error.because(complaints) })
     }
+}
+
+/// Tells the guest the size of the terminal that its output goes to.
+fn tell_size(instance: &Instance) {
+    let Ok(size) = rustix::termios::tcgetwinsize(&instance.output) else { return };
+    let mut frame = abi_report::head(Kind::Resize, 0, 4).to_vec();
+    frame.extend(size.ws_row.to_le_bytes());
+    frame.extend(size.ws_col.to_le_bytes());
+    let _ = rustix::net::send(&instance.control, &frame, rustix::net::SendFlags::DONTWAIT);
 }
 
 fn read(descriptor: Option<&OwnedFd>, buffer: &mut [u8]) -> Result<usize> {

@@ -16,12 +16,20 @@ mod configuration;
 mod error;
 mod home;
 mod kernel;
+mod manifest;
 mod memory_file;
+mod prepare;
+mod project;
 pub mod provider;
+mod roots;
 mod symbols;
+mod target;
 
 pub use configuration::Configuration;
 pub use error::{Error, Failure, Result};
 pub use home::Home;
 pub use kernel::{Kernel, Platform};
+
+pub use prepare::{Settings, Source};
 pub use provider::{Instance, Launch, Provider};
+pub use roots::Root;

@@ -55,12 +55,15 @@ pub struct Launch {
     pub streams: Streams,
     /// TCP port on the loopback interface for a debugger.
     pub gdb: Option<u16>,
+    /// Whether a machine type was asked for.
+    pub machine: bool,
 }
 
 impl Launch {
     /// The capabilities that this launch needs.
     fn needs(&self) -> impl Iterator<Item = Capability> {
-        self.gdb.map(|_| Capability::Gdb).into_iter()
+        let gdb = self.gdb.map(|_| Capability::Gdb);
+        gdb.into_iter().chain(self.machine.then_some(Capability::MachineType))
     }
 }
 

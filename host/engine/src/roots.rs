@@ -1,0 +1,267 @@
+//! Root images, kept by their contents.
+//!
+//! For each program that was prepared there is a recipe: what of the host the root depends on
+//! (path, time, length, inode) and which image came out. A run compares these instead of
+//! following the program again; nothing is trusted by name alone.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use drupe_roots::{Options, Selection, select, select_folder, write_image};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Context, Error, Result};
+use crate::home::{Home, write_whole};
+
+/// First word of a recipe; another one is another format or another way of selecting.
+const FORMAT: &[u8] = b"drupe-recipe-1";
+
+/// A root that is ready to be started from.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// The EROFS image.
+    pub image: PathBuf,
+    /// The program's path in it.
+    pub program: PathBuf,
+}
+
+impl Root {
+    /// Opens the image.
+    ///
+    /// # Errors
+    /// When it is gone or cannot be read.
+    pub fn open(&self) -> Result<File> {
+        File::open(&self.image)
+            .context(|| format!("cannot open the root image {}", self.image.display()))
+    }
+}
+
+/// What a root is made from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A program of the host and what it needs.
+    Program(PathBuf, Options),
+    /// A folder as it is, and the program to be run in it.
+    Folder(PathBuf, PathBuf),
+}
+
+impl Origin {
+    /// Collects the files.
+    ///
+    /// # Errors
+    /// When something is missing or unreadable, or the program cannot run.
+    pub fn select(&self) -> Result<Selection> {
+        let selection = match self {
+            Self::Program(program, options) => select(program, options),
+            Self::Folder(folder, program) => select_folder(folder, program),
+        };
+        selection.map_err(explain)
+    }
+
+    /// A name for the recipe of this origin.
+    fn key(&self) -> String {
+        let mut hasher = Sha256::new();
+        let mut field = |bytes: &[u8]| {
+            hasher.update((bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let bytes = |path: &Path| absolute(path).into_os_string().into_vec();
+        match self {
+            Self::Program(program, options) => {
+                field(b"program");
+                field(&bytes(program));
+                field(&options.place.as_deref().map(bytes).unwrap_or_default());
+                for path in &options.include {
+                    field(&bytes(path));
+                }
+                field(b"copy");
+                for (from, place) in &options.copy {
+                    field(&bytes(from));
+                    field(&bytes(place));
+                }
+            }
+            Self::Folder(folder, program) => {
+                field(b"folder");
+                field(&bytes(folder));
+                field(program.as_os_str().as_bytes());
+            }
+        }
+        hex(&hasher.finalize()[..16])
+    }
+
+    /// The root image for this origin: a kept one when nothing has changed, otherwise made
+    /// now. `progress` is told what takes long.
+    ///
+    /// # Errors
+    /// As [`Origin::select`], or when the image cannot be written.
+    pub fn prepare(&self, home: &Home, progress: &dyn Fn(&str)) -> Result<Root> {
+        let folder = home.folder("roots")?;
+        let recipe_file = folder.join(format!("{}.recipe", self.key()));
+        if let Some(root) = fs::read(&recipe_file).ok().and_then(|bytes| valid(&bytes, &folder)) {
+            return Ok(root);
+        }
+        let selection = self.select()?;
+        if selection.tree.size() > 16 << 20 {
+            progress(&format!("making a root image of {} MiB", selection.tree.size() >> 20));
+        }
+        // Before the files are read: one that changes in between is noticed by the next run.
+        let mut recipe = FORMAT.to_vec();
+        let states: Vec<u8> = selection.inputs.iter().flat_map(|path| state(path)).collect();
+        let tree = selection.tree.to_image().context(|| "the files cannot stand in an image")?;
+        let image = store(&folder, &mut |output| write_image(&tree, output))?;
+        for part in [image.as_bytes(), selection.program.as_os_str().as_bytes()] {
+            recipe.push(0);
+            recipe.extend(part);
+        }
+        recipe.extend(states);
+        write_whole(&recipe_file, &recipe)?;
+        Ok(Root { image: folder.join(image), program: selection.program })
+    }
+}
+
+/// Writes an image into `folder` under the hash of its contents; returns its file name.
+pub(crate) fn store(
+    folder: &Path,
+    write: &mut dyn FnMut(&mut dyn Write) -> io::Result<u64>,
+) -> Result<String> {
+    let unfinished = folder.join(format!("{}.part", std::process::id()));
+    let written = File::create(&unfinished).and_then(|file| {
+        let mut output =
+            Hashing { output: BufWriter::with_capacity(1 << 20, file), hasher: Sha256::new() };
+        write(&mut output)?;
+        output.flush()?;
+        Ok(hex(&output.hasher.finalize()))
+    });
+    let stored = written.and_then(|hash| {
+        let name = format!("{hash}.erofs");
+        fs::rename(&unfinished, folder.join(&name))?;
+        Ok(name)
+    });
+    stored.map_err(|error| {
+        let _ = fs::remove_file(&unfinished);
+        Error::new(format!("cannot make a root image in {}", folder.display())).because(error)
+    })
+}
+
+struct Hashing {
+    output: BufWriter<File>,
+    hasher: Sha256,
+}
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.output.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+/// The fields of a recipe for an input: its path and what tells whether it has changed, each after a zero.
+fn state(path: &Path) -> Vec<u8> {
+    let mut field = vec![0];
+    field.extend(path.as_os_str().as_bytes());
+    field.push(0);
+    field.extend(fingerprint(path).as_bytes());
+    field
+}
+
+fn fingerprint(path: &Path) -> String {
+    match fs::symlink_metadata(path) {
+        Ok(data) => format!(
+            "{}.{:09} {} {} {:o}",
+            data.mtime(),
+            data.mtime_nsec(),
+            if data.is_dir() { 0 } else { data.size() },
+            data.ino(),
+            data.mode()
+        ),
+        Err(_) => "absent".to_owned(),
+    }
+}
+
+/// The root of a recipe, if all that it depends on is unchanged.
+fn valid(recipe: &[u8], folder: &Path) -> Option<Root> {
+    let mut fields = recipe.split(|byte| *byte == 0);
+    let path = |bytes: &[u8]| PathBuf::from(std::ffi::OsString::from_vec(bytes.to_vec()));
+    if fields.next() != Some(FORMAT) {
+        return None;
+    }
+    let image = folder.join(path(fields.next()?));
+    let program = path(fields.next()?);
+    while let Some(name) = fields.next() {
+        if fingerprint(&path(name)).as_bytes() != fields.next()? {
+            return None;
+        }
+    }
+    image.is_file().then_some(Root { image, program })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Adds what to do about it.
+fn explain(error: drupe_roots::Error) -> Error {
+    use drupe_roots::{ElfError, Error as Cause};
+    let message = error.to_string();
+    match error {
+        Cause::NotRunnable { source, .. } => {
+            let hint = match source {
+                ElfError::NotElf => Some(
+                    "a target is a program, a project folder, a root folder or an image; scripts begin with #!",
+                ),
+                _ => None,
+            };
+            let error = Error::not_runnable(message).because(source);
+            match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        }
+        Cause::NoLibrary { ref library, .. } => Error::not_runnable(message)
+            .hint(format!("install the package with {library}, or see: ldd PROGRAM")),
+        Cause::NoInterpreter { .. } => {
+            Error::not_runnable(message).hint("install the interpreter, or change the #! line")
+        }
+        Cause::Unreadable { path, source } if source.kind() == io::ErrorKind::NotFound => {
+            Error::not_found(format!("{} does not exist", path.display()))
+        }
+        Cause::Unreadable { source, .. } => Error::not_runnable(message).because(source),
+        Cause::Unsupported(_) | Cause::Path(_) => Error::not_runnable(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_made_again_only_when_something_changed() {
+        let home_folder = tempfile::tempdir().unwrap();
+        let home = Home::at(home_folder.path());
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("true");
+        fs::copy("/bin/true", &program).unwrap();
+        let origin = Origin::Program(program.clone(), Options::default());
+        let first = origin.prepare(&home, &|_| ()).unwrap();
+        fs::remove_file(&first.image).unwrap();
+        let again = origin.prepare(&home, &|_| ()).unwrap();
+        assert_eq!(first.image, again.image);
+        let made = fs::metadata(&first.image).unwrap().modified().unwrap();
+        let kept = origin.prepare(&home, &|_| ()).unwrap();
+        assert_eq!(fs::metadata(&kept.image).unwrap().modified().unwrap(), made);
+        fs::copy("/bin/false", &program).unwrap();
+        let changed = origin.prepare(&home, &|_| ()).unwrap();
+        assert_ne!(first.image, changed.image);
+        let bytes = fs::read(&changed.image).unwrap();
+        erofs::Image::new(&bytes).unwrap();
+    }
+}
