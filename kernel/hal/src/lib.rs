@@ -173,8 +173,8 @@ platform_interface! { $
     fn space_move(from: Range, to: Range) -> Result<(), MapError>;
     /// Forgets the private content of a range: it reads as at its first mapping again.
     fn space_discard(range: Range) -> Result<(), MapError>;
-    /// Bytes of private memory that the active address space holds.
-    fn space_resident() -> u64;
+    /// Bytes of private memory that the active address space holds, if the platform knows.
+    fn space_resident() -> Option<u64>;
     /// The ranges of user addresses that the platform keeps to itself, lowest first.
     fn space_reserved() -> &'static [Range];
 

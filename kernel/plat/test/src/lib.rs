@@ -169,8 +169,8 @@ impl Platform for Test {
         Err(MapError::NoSpace)
     }
 
-    fn space_resident() -> u64 {
-        0
+    fn space_resident() -> Option<u64> {
+        None
     }
 
     fn space_reserved() -> &'static [Range] {

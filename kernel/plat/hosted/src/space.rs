@@ -1,0 +1,269 @@
+//! Address spaces: host processes.
+
+use alloc::boxed::Box;
+use core::num::NonZeroUsize;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use hal::{Backing, MapError, PAGE_SIZE, Protection, Range};
+
+use crate::gateway::host_call;
+use crate::host::{self, MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED};
+use crate::slot::{self, Slot, SlotList};
+use crate::vcpu::{self, Vcpu};
+use crate::window;
+
+/// Flags of `clone` for a further thread of a process.
+pub const THREAD_FLAGS: usize = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000;
+/// Flags of `clone` for a process: shares descriptors and the file-system context, is a child
+/// of the supervisor, tells it of its end by SIGCHLD.
+pub const PROCESS_FLAGS: usize = 0x200 | 0x400 | 0x8000 | 17;
+
+/// The most address spaces that live at once: each is a host process.
+const MAX_SPACES: usize = 30_000;
+
+static SPACES: AtomicUsize = AtomicUsize::new(0);
+
+/// An address space.
+pub struct Space {
+    parked: spin::Mutex<SlotList>,
+    /// Somebody waits for a further thread of this process.
+    wants_thread: AtomicBool,
+}
+
+/// The first process: it has no user memory, others are copied from it.
+pub static KERNEL: Space = Space::new();
+
+impl Space {
+    const fn new() -> Self {
+        Self { parked: spin::Mutex::new(SlotList::new()), wants_thread: AtomicBool::new(false) }
+    }
+
+    /// Takes note of a thread that parks.
+    pub fn parked(&self, slot: &'static Slot) {
+        self.parked.lock().push(slot);
+    }
+
+    /// The space of the running process.
+    pub fn current() -> &'static Self {
+        // SAFETY: a space lives until no thread of it can run.
+        unsafe { &*Vcpu::this().slot().space.load(Ordering::Relaxed) }
+    }
+
+    fn activate(&'static self) {
+        let current = Vcpu::this().slot();
+        if core::ptr::eq(current.space.load(Ordering::Relaxed), self) {
+            return;
+        }
+        let mut rounds = 0;
+        let target = loop {
+            let parked = self.parked.lock().pop();
+            if let Some(slot) = parked {
+                break slot;
+            }
+            self.ask_for_thread();
+            crate::platform::relax(rounds);
+            rounds += 1;
+        };
+        target.hand_over(current);
+    }
+
+    /// All threads of the process hold tokens: one of them has to make a further one.
+    fn ask_for_thread(&self) {
+        if self.wants_thread.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        for index in 0..vcpu::count() {
+            let vcpu = Vcpu::of(index);
+            if core::ptr::eq(vcpu.slot().space.load(Ordering::Relaxed), self) {
+                vcpu.kick();
+            }
+        }
+    }
+
+    /// Makes a further thread if somebody waits for one. Runs in the process.
+    #[inline]
+    pub fn serve_wish(&'static self) {
+        if self.wants_thread.load(Ordering::Relaxed)
+            && self.wants_thread.swap(false, Ordering::SeqCst)
+        {
+            let Some(slot) = Slot::allocate(self) else { return };
+            // SAFETY: the flags are those of a thread.
+            match unsafe { slot::create(slot, THREAD_FLAGS, slot::thread_start) } {
+                Ok(thread) => {
+                    slot.set_ids(Vcpu::this().slot().process(), thread);
+                    self.parked(slot);
+                }
+                Err(_) => slot.discard(),
+            }
+        }
+    }
+}
+
+fn space(handle: NonZeroUsize) -> &'static Space {
+    // SAFETY: a handle is the address of a space that `clone_process` leaked and that lives until
+    // `destroy`.
+    unsafe { &*(handle.get() as *const Space) }
+}
+
+/// A copy of the running process.
+fn clone_process() -> Result<NonZeroUsize, MapError> {
+    if SPACES.fetch_add(1, Ordering::Relaxed) >= MAX_SPACES {
+        SPACES.fetch_sub(1, Ordering::Relaxed);
+        return Err(MapError::NoSpace);
+    }
+    let space: &'static Space = Box::leak(Box::new(Space::new()));
+    let slot = Slot::allocate(space).ok_or(MapError::NoMemory)?;
+    slot.first.store(true, Ordering::Relaxed);
+    // SAFETY: the flags are those of a process; the child runs on its own slot's stack.
+    match unsafe { slot::create(slot, PROCESS_FLAGS, slot::thread_start) } {
+        Ok(process) => {
+            slot.set_ids(process, process);
+            space.parked(slot);
+            NonZeroUsize::new((&raw const *space) as usize).ok_or(MapError::NoMemory)
+        }
+        Err(_) => {
+            slot.discard();
+            SPACES.fetch_sub(1, Ordering::Relaxed);
+            // SAFETY: leaked above, and never given to anybody.
+            drop(unsafe { Box::from_raw((&raw const *space).cast_mut()) });
+            Err(MapError::NoSpace)
+        }
+    }
+}
+
+/// See [`hal::Platform::space_create`].
+pub fn create() -> Result<NonZeroUsize, MapError> {
+    let before = Space::current();
+    KERNEL.activate();
+    let result = clone_process();
+    before.activate();
+    result
+}
+
+/// See [`hal::Platform::space_fork`].
+pub fn fork() -> Result<NonZeroUsize, MapError> {
+    clone_process()
+}
+
+/// See [`hal::Platform::space_destroy`].
+pub fn destroy(handle: NonZeroUsize) {
+    let space = space(handle);
+    if core::ptr::eq(Space::current(), space) {
+        KERNEL.activate();
+    }
+    let mut parked = space.parked.lock();
+    while let Some(slot) = parked.pop() {
+        slot.end();
+    }
+    drop(parked);
+    SPACES.fetch_sub(1, Ordering::Relaxed);
+    // SAFETY: leaked by `clone_process`; all threads that could look at it have been parked
+    // and only end now.
+    drop(unsafe { Box::from_raw((&raw const *space).cast_mut()) });
+}
+
+/// See [`hal::Platform::space_activate`].
+pub fn activate(handle: Option<NonZeroUsize>) {
+    match handle {
+        Some(handle) => space(handle).activate(),
+        None => KERNEL.activate(),
+    }
+}
+
+fn bits(protection: Protection) -> usize {
+    let bit = |set: bool, bit: usize| if set { bit } else { 0 };
+    bit(protection.read, host::PROT_READ)
+        | bit(protection.write, host::PROT_WRITE)
+        | bit(protection.execute, host::PROT_EXEC)
+}
+
+fn map_error(_error: host::HostError) -> MapError {
+    MapError::NoMemory
+}
+
+/// Refuses ranges that are the window's or the host's, before the seal does.
+fn allowed(range: Range) -> Result<(), MapError> {
+    if range.end > window::USER_END || vcpu::overlaps(range.start, range.end, window::reserved()) {
+        return Err(MapError::Reserved);
+    }
+    Ok(())
+}
+
+/// See [`hal::Platform::space_map`].
+pub fn map(range: Range, backing: Backing, protection: Protection) -> Result<(), MapError> {
+    allowed(range)?;
+    let (flags, descriptor, offset) = match backing {
+        Backing::Anonymous => (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, None, 0),
+        Backing::Shared(address) => {
+            let (descriptor, offset) = window::file_of(address);
+            (MAP_SHARED | MAP_NORESERVE, Some(descriptor), offset)
+        }
+        Backing::Private(address) => {
+            let (descriptor, offset) = window::file_of(address);
+            (MAP_PRIVATE | MAP_NORESERVE, Some(descriptor), offset)
+        }
+    };
+    // SAFETY: the range is user memory.
+    unsafe {
+        host::mmap(
+            range.start as usize,
+            range.len() as usize,
+            bits(protection),
+            flags | MAP_FIXED,
+            descriptor,
+            offset,
+        )
+    }
+    .map(drop)
+    .map_err(map_error)
+}
+
+/// See [`hal::Platform::space_unmap`].
+pub fn unmap(range: Range) -> Result<(), MapError> {
+    allowed(range)?;
+    // SAFETY: the range is user memory.
+    unsafe { host::munmap(range.start as usize, range.len() as usize) }.map_err(map_error)
+}
+
+/// See [`hal::Platform::space_protect`].
+pub fn protect(range: Range, protection: Protection) -> Result<(), MapError> {
+    allowed(range)?;
+    let (start, length) = (range.start as usize, range.len() as usize);
+    // SAFETY: the range is user memory.
+    host::check(unsafe { host_call(host::MPROTECT, start, length, bits(protection), 0, 0, 0) })
+        .map(drop)
+        .map_err(map_error)
+}
+
+/// See [`hal::Platform::space_move`].
+pub fn move_range(from: Range, to: Range) -> Result<(), MapError> {
+    allowed(from)?;
+    allowed(to)?;
+    let flags = host::MREMAP_MAYMOVE | host::MREMAP_FIXED;
+    // SAFETY: both ranges are user memory.
+    host::check(unsafe {
+        host_call(
+            host::MREMAP,
+            from.start as usize,
+            from.len() as usize,
+            to.len() as usize,
+            flags,
+            to.start as usize,
+            0,
+        )
+    })
+    .map(drop)
+    .map_err(map_error)
+}
+
+/// See [`hal::Platform::space_discard`].
+pub fn discard(range: Range) -> Result<(), MapError> {
+    allowed(range)?;
+    let (start, length) = (range.start as usize, range.len() as usize);
+    // SAFETY: the range is user memory.
+    host::check(unsafe { host_call(host::MADVISE, start, length, host::MADV_DONTNEED, 0, 0, 0) })
+        .map(drop)
+        .map_err(map_error)
+}
+
+const _: () = assert!(PAGE_SIZE == 4096);

@@ -1,0 +1,220 @@
+//! vCPUs: what the threads that hold the token share.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+use arch::{Registers, cpu};
+use hal::{MAX_VCPUS, Range};
+
+use crate::slot::Slot;
+use crate::{clock, host};
+
+/// One vCPU. GS points to it; the first fields are known to the gateway's assembly.
+#[repr(C, align(64))]
+pub struct Vcpu {
+    /// Its own address.
+    own: u64,
+    pub index: u32,
+    /// Whether a program runs; set and cleared by the gateway.
+    pub in_user: AtomicBool,
+    /// The kernel stack that the gateway returns to.
+    pub kernel_rsp: u64,
+    /// The registers of the running program.
+    pub registers: AtomicPtr<Registers>,
+    /// Where the gateway jumps.
+    pub jump: u64,
+    /// The sticky kick: 1 from the kick until user mode or waiting has ended for it.
+    pub kicked: AtomicU32,
+    /// Whether it waits for `kicked`.
+    waiting: AtomicBool,
+    /// The thread that holds the token.
+    pub holder: AtomicPtr<Slot>,
+    /// The process and the thread of the holder, packed, for a kick from another vCPU.
+    holder_ids: AtomicU64,
+    /// When user mode is to end.
+    pub timer: AtomicU64,
+    /// Device events so far.
+    pub device_events: AtomicU64,
+    /// The signal behind an exit code of `SIGNAL`.
+    pub signal: UnsafeCell<Signal>,
+    /// The host CPU that it is pinned to.
+    pub host_cpu: AtomicU32,
+}
+
+/// What a signal said about a program.
+#[derive(Clone, Copy, Default)]
+pub struct Signal {
+    pub number: i32,
+    pub code: i32,
+    pub address: u64,
+    pub trap: u64,
+    pub error: u64,
+}
+
+// SAFETY: `signal`, `kernel_rsp` and `jump` are touched only by the token's holder.
+unsafe impl Sync for Vcpu {}
+
+/// No host CPU.
+pub const UNPINNED: u32 = u32::MAX;
+
+static VCPUS: [Vcpu; MAX_VCPUS] = [const {
+    Vcpu {
+        own: 0,
+        index: 0,
+        in_user: AtomicBool::new(false),
+        kernel_rsp: 0,
+        registers: AtomicPtr::new(core::ptr::null_mut()),
+        jump: 0,
+        kicked: AtomicU32::new(0),
+        waiting: AtomicBool::new(false),
+        holder: AtomicPtr::new(core::ptr::null_mut()),
+        holder_ids: AtomicU64::new(0),
+        timer: AtomicU64::new(u64::MAX),
+        device_events: AtomicU64::new(0),
+        signal: UnsafeCell::new(Signal { number: 0, code: 0, address: 0, trap: 0, error: 0 }),
+        host_cpu: AtomicU32::new(UNPINNED),
+    }
+}; MAX_VCPUS];
+
+static COUNT: AtomicU32 = AtomicU32::new(1);
+
+impl Vcpu {
+    /// The vCPU with this number.
+    pub fn of(index: usize) -> &'static Self {
+        &VCPUS[index]
+    }
+
+    /// The vCPU whose token this thread holds.
+    #[inline]
+    pub fn this() -> &'static Self {
+        let own: *const Self;
+        // SAFETY: GS points to a vCPU that lives for ever, as every thread sets it before it
+        // runs kernel code.
+        unsafe {
+            core::arch::asm!("mov {}, gs:[0]", out(reg) own, options(nostack, preserves_flags, readonly));
+            &*own
+        }
+    }
+
+    /// Takes the token for the calling thread: GS and the holder's identity.
+    pub fn take(&'static self, slot: &Slot) {
+        // SAFETY: FSGSBASE was probed at the start; the kernel's GS is this vCPU from now on.
+        unsafe { cpu::write_gs_base(&raw const *self as u64) };
+        self.holder.store((&raw const *slot).cast_mut(), Ordering::Relaxed);
+        // A full barrier: the flag `kicked` is looked at after this, and whoever set it looked
+        // at the holder after that.
+        self.holder_ids.swap(slot.ids(), Ordering::SeqCst);
+        slot.pin(self.host_cpu.load(Ordering::Relaxed));
+    }
+
+    /// The thread that holds this vCPU's token.
+    pub fn slot(&self) -> &'static Slot {
+        // SAFETY: slots live for ever; the holder was set by `take`.
+        unsafe { &*self.holder.load(Ordering::Relaxed) }
+    }
+
+    /// See [`hal::vcpu_kick`].
+    pub fn kick(&self) {
+        if self.kicked.swap(1, Ordering::SeqCst) == 1 {
+            return;
+        }
+        if self.waiting.load(Ordering::SeqCst) {
+            host::futex_wake(&self.kicked);
+            return;
+        }
+        let ids = self.holder_ids.load(Ordering::SeqCst);
+        crate::signal::send_kick((ids >> 32) as u32, ids as u32);
+    }
+
+    /// Marks this vCPU kicked, from its own thread.
+    pub fn mark_kicked(&self) {
+        self.kicked.store(1, Ordering::SeqCst);
+    }
+
+    /// See [`hal::vcpu_wait`].
+    pub fn wait(&self, deadline: u64) {
+        self.waiting.store(true, Ordering::SeqCst);
+        if self.kicked.load(Ordering::SeqCst) == 0 {
+            host::futex_wait(&self.kicked, 0, deadline);
+        }
+        self.waiting.store(false, Ordering::SeqCst);
+        self.kicked.store(0, Ordering::SeqCst);
+    }
+}
+
+/// How many vCPUs there are.
+pub fn count() -> usize {
+    COUNT.load(Ordering::Relaxed) as usize
+}
+
+/// Sets up `count` vCPUs, pinned to the given host CPUs if there are enough of them.
+///
+/// # Safety
+/// Called once, before any thread but the first runs in the window.
+pub unsafe fn init(count: usize, host_cpus: &[u64]) {
+    let count = count.clamp(1, MAX_VCPUS);
+    COUNT.store(count as u32, Ordering::Relaxed);
+    let mut cpus =
+        (0..host_cpus.len() * 64).filter(|cpu| host_cpus[cpu / 64] >> (cpu % 64) & 1 == 1);
+    let pin = cpus.clone().count() >= count;
+    for (index, vcpu) in VCPUS[..count].iter().enumerate() {
+        let raw = (&raw const *vcpu).cast_mut();
+        // SAFETY: nobody else looks at the vCPUs yet.
+        unsafe {
+            (*raw).own = raw as u64;
+            (*raw).index = index as u32;
+        }
+        let host_cpu = cpus.next().filter(|_| pin).map_or(UNPINNED, |cpu| cpu as u32);
+        vcpu.host_cpu.store(host_cpu, Ordering::Relaxed);
+    }
+}
+
+/// The word that the timer thread sleeps on, and until when it sleeps.
+static TIMER_WORD: AtomicU32 = AtomicU32::new(0);
+static TIMER_UNTIL: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// See [`hal::vcpu_timer`].
+pub fn set_timer(deadline: u64) {
+    let vcpu = Vcpu::this();
+    if vcpu.timer.swap(deadline, Ordering::SeqCst) == deadline {
+        return;
+    }
+    if deadline < TIMER_UNTIL.load(Ordering::SeqCst) {
+        TIMER_WORD.fetch_add(1, Ordering::SeqCst);
+        host::futex_wake(&TIMER_WORD);
+    }
+}
+
+/// The timer thread: kicks vCPUs whose deadline has passed.
+pub fn timer_thread() -> ! {
+    loop {
+        let round = TIMER_WORD.load(Ordering::SeqCst);
+        TIMER_UNTIL.store(0, Ordering::SeqCst);
+        let now = clock::monotonic();
+        let mut next = u64::MAX;
+        for vcpu in &VCPUS[..count()] {
+            let deadline = vcpu.timer.load(Ordering::SeqCst);
+            if deadline > now {
+                next = next.min(deadline);
+            } else if vcpu
+                .timer
+                .compare_exchange(deadline, u64::MAX, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+            {
+                vcpu.kick();
+            }
+        }
+        TIMER_UNTIL.store(next, Ordering::SeqCst);
+        // A deadline set between the look and the store finds an old `TIMER_UNTIL` of 0 and does
+        // not wake: look once more before sleeping.
+        let earlier = VCPUS[..count()].iter().any(|vcpu| vcpu.timer.load(Ordering::SeqCst) < next);
+        if !earlier {
+            host::futex_wait(&TIMER_WORD, round, next);
+        }
+    }
+}
+
+/// Whether an address range meets any of the given ones.
+pub fn overlaps(start: u64, end: u64, ranges: &[Range]) -> bool {
+    ranges.iter().any(|range| start < range.end && end > range.start)
+}
