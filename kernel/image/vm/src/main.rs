@@ -1,0 +1,10 @@
+//! The kernel for virtual machines: booted by `drupe`, or by any loader that knows PVH.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+plat_vm::entry!(kernel_image::main);
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("this kernel is built for x86_64-unknown-none; `drupe run` does that");
+}

@@ -1,0 +1,113 @@
+//! Segments, in the places where Linux has them: programs can see the selectors.
+
+use core::arch::asm;
+use core::sync::atomic::Ordering;
+
+use crate::vcpu::Vcpu;
+
+pub const KERNEL_CODE: u16 = 0x10;
+pub const KERNEL_DATA: u16 = 0x18;
+/// What `sysret` computes the two below from.
+pub const USER_BASE: u16 = 0x23;
+pub const USER_DATA: u16 = 0x2b;
+pub const USER_CODE: u16 = 0x33;
+const TASK: u16 = 0x40;
+
+/// Bytes of the stack for faults that must not use the running one.
+const FAULT_STACK: usize = 8 << 10;
+
+/// Descriptor table, task state and fault stack of one vCPU.
+#[repr(C, align(16))]
+pub struct Segments {
+    table: [u64; 10],
+    task: TaskState,
+    fault_stack: [u8; FAULT_STACK],
+}
+
+/// The 64-bit task state segment.
+#[repr(C, packed(4))]
+struct TaskState {
+    _reserved: u32,
+    stacks: [u64; 3],
+    _reserved_2: u64,
+    interrupt_stacks: [u64; 7],
+    _reserved_3: [u32; 2],
+    _reserved_4: u16,
+    io_map: u16,
+}
+
+impl Segments {
+    pub const NONE: Self = Self {
+        table: [0; 10],
+        task: TaskState {
+            _reserved: 0,
+            stacks: [0; 3],
+            _reserved_2: 0,
+            interrupt_stacks: [0; 7],
+            _reserved_3: [0; 2],
+            _reserved_4: 0,
+            io_map: 0,
+        },
+        fault_stack: [0; FAULT_STACK],
+    };
+}
+
+/// Sets up and loads the segments of the running processor.
+///
+/// # Safety
+/// `vcpu` is the running one; called once on it. GS keeps its base.
+pub unsafe fn init(vcpu: &'static Vcpu) {
+    let segments = vcpu.segments.get();
+    // SAFETY: the vCPU's own; nobody else looks at it.
+    unsafe {
+        let task = &raw mut (*segments).task;
+        (*task).io_map = size_of::<TaskState>() as u16;
+        (*task).interrupt_stacks[0] = (&raw const (*segments).fault_stack).add(1) as u64;
+        vcpu.trap_stack.store((&raw mut (*task).stacks).cast(), Ordering::Relaxed);
+        let (base, limit) = (task as u64, size_of::<TaskState>() as u64 - 1);
+        (*segments).table = [
+            0,
+            0,
+            0x00af_9b00_0000_ffff,
+            0x00cf_9300_0000_ffff,
+            0x00cf_fb00_0000_ffff,
+            0x00cf_f300_0000_ffff,
+            0x00af_fb00_0000_ffff,
+            0,
+            limit | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56,
+            base >> 32,
+        ];
+        let pointer = Pointer::new(&(*segments).table);
+        asm!(
+            "lgdt [{pointer}]",
+            "mov ds, {data:e}",
+            "mov es, {data:e}",
+            "mov ss, {data:e}",
+            "push {code}",
+            "lea {scratch}, [rip + 2f]",
+            "push {scratch}",
+            "retfq",
+            "2:",
+            "mov {scratch:e}, {task}",
+            "ltr {scratch:x}",
+            pointer = in(reg) &raw const pointer,
+            data = in(reg) u64::from(KERNEL_DATA),
+            code = in(reg) u64::from(KERNEL_CODE),
+            scratch = out(reg) _,
+            task = const TASK,
+        );
+    }
+}
+
+/// The operand of `lgdt` and `lidt`.
+#[repr(C, packed)]
+pub struct Pointer {
+    limit: u16,
+    base: u64,
+}
+
+impl Pointer {
+    pub fn new<T>(table: &T) -> Self {
+        Self { limit: size_of::<T>() as u16 - 1, base: (&raw const *table) as u64 }
+    }
+}
