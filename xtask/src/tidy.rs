@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 const LAYERS: &[(&str, &[&str])] = &[
     ("abi/", &["abi/"]),
     ("lib/", &["abi/", "lib/"]),
-    ("kernel/hal", &["lib/", "kernel/arch"]),
+    ("kernel/hal", &["abi/", "lib/", "kernel/arch"]),
     ("kernel/arch", &["lib/"]),
     ("kernel/mm", &["lib/", "kernel/hal"]),
     ("kernel/plat/", &["abi/", "lib/", "kernel/hal", "kernel/arch", "kernel/mm"]),

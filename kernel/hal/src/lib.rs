@@ -27,6 +27,7 @@ mod space;
 
 use core::num::NonZeroUsize;
 
+pub use abi_report::Kind as Report;
 pub use arch::Registers;
 pub use context::{Access, Cause, Exception, UserContext, UserExit};
 pub use per_cpu::{PerCpu, Slot};
@@ -45,30 +46,6 @@ pub struct Boot {
     pub module: &'static [u8],
     /// Where it lies: its pages can be mapped into address spaces.
     pub module_address: PhysAddr,
-}
-
-/// What a record on the report channel is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Report {
-    /// A kernel message; the first byte of the payload is its level.
-    Log = 1,
-    /// The exit code of the guest, an `i32`.
-    Exit = 2,
-    /// Why the kernel died, text.
-    Panic = 3,
-    /// Return addresses relative to the start of the kernel's image, each a `u64`.
-    Backtrace = 4,
-    /// The events of one vCPU's trace ring.
-    TraceRing = 5,
-    /// A line of system call trace.
-    Strace = 6,
-    /// Bytes that the program wrote to its standard output.
-    Stdout = 7,
-    /// Bytes that the program wrote to its standard error.
-    Stderr = 8,
-    /// The state of all tasks, text.
-    TaskDump = 9,
 }
 
 macro_rules! platform_interface {
@@ -114,8 +91,9 @@ macro_rules! platform_interface {
 platform_interface! { $
     /// Ends the guest with an exit code.
     fn exit(code: i32) -> !;
-    /// Sends one record to the host. Works in every state, also while the kernel is dying.
-    fn report(kind: Report, payload: &[u8]);
+    /// Sends one frame to the host; a payload longer than [`abi_report::MAX_PAYLOAD`] is cut.
+    /// Works in every state, also while the kernel is dying.
+    fn report(kind: Report, flags: u8, payload: &[u8]);
     /// Nanoseconds since an arbitrary start; never goes back, the same on all vCPUs.
     fn monotonic() -> u64;
     /// Nanoseconds since 1970.

@@ -24,6 +24,6 @@ pub fn main(boot: Boot) -> ! {
         core::str::from_utf8(config.program).unwrap_or("?"),
         mm::frames::free()
     );
-    hal::report(Report::Stdout, text.as_bytes());
+    hal::report(Report::Stdout, 0, text.as_bytes());
     hal::exit(0)
 }

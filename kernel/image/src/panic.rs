@@ -18,6 +18,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         let place = info.location().map_or(("?", 0), |place| (place.file(), place.line()));
         hal::report(
             Report::Panic,
+            0,
             format!("{} at {}:{}", info.message(), place.0, place.1).as_bytes(),
         );
         backtrace();
@@ -48,5 +49,5 @@ fn backtrace() {
         }
         frame = next;
     }
-    hal::report(Report::Backtrace, &addresses[..len]);
+    hal::report(Report::Backtrace, 0, &addresses[..len]);
 }

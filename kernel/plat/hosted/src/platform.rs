@@ -25,7 +25,6 @@ hal::platform!(crate::platform::Hosted);
 const STACK_FRAMES: usize = if cfg!(debug_assertions) { 8 } else { 4 };
 
 static REPORT: AtomicU32 = AtomicU32::new(u32::MAX);
-static REPORTING: spin::Mutex<()> = spin::Mutex::new(());
 
 /// Reports go to this descriptor from now on.
 pub fn report_to(descriptor: u32) {
@@ -60,7 +59,7 @@ impl Write for Text {
 
 /// The kernel cannot go on: says why and ends the instance.
 pub fn die(why: &str) -> ! {
-    Hosted::report(Report::Panic, why.as_bytes());
+    Hosted::report(Report::Panic, 0, why.as_bytes());
     Hosted::exit(125)
 }
 
@@ -85,7 +84,7 @@ pub fn backtrace(instruction: u64, frame: u64) {
         }
         (frame, address) = (next, back);
     }
-    Hosted::report(Report::Backtrace, &addresses[..count * 8]);
+    Hosted::report(Report::Backtrace, abi_report::FIRST_IS_EXACT, &addresses[..count * 8]);
 }
 
 /// See [`hal::vcpu_relax`].
@@ -178,28 +177,26 @@ extern "C" fn vcpu_entry(_carry: usize, entry: usize) -> ! {
 
 impl Platform for Hosted {
     fn exit(code: i32) -> ! {
-        Self::report(Report::Exit, &code.to_le_bytes());
+        Self::report(Report::Exit, 0, &code.to_le_bytes());
         host::exit_group(code)
     }
 
-    fn report(kind: Report, payload: &[u8]) {
+    fn report(kind: Report, flags: u8, payload: &[u8]) {
         match kind {
             Report::Stdout => return write_all(1, payload),
             Report::Stderr => return write_all(2, payload),
             _ => {}
         }
-        let mut header = [0; 8];
-        header[0] = kind as u8;
-        header[4..].copy_from_slice(&(payload.len() as u32).to_le_bytes());
-        // A dying kernel may hold the lock: it does not wait for ever.
-        let guard = (0..10_000).find_map(|rounds| {
-            relax(rounds);
-            REPORTING.try_lock()
-        });
+        let payload = &payload[..payload.len().min(abi_report::MAX_PAYLOAD)];
+        let head = abi_report::head(kind, flags, payload.len());
         let descriptor = REPORT.load(Ordering::Relaxed);
-        write_all(descriptor, &header);
-        write_all(descriptor, payload);
-        drop(guard);
+        // The channel keeps messages whole: one call per frame.
+        for rounds in 0..100_000 {
+            match host::writev(descriptor, [&head, payload]) {
+                Err(host::HostError(host::EINTR | host::EAGAIN)) => relax(rounds),
+                _ => return,
+            }
+        }
     }
 
     fn monotonic() -> u64 {

@@ -53,7 +53,7 @@ impl Platform for Test {
         std::process::exit(code)
     }
 
-    fn report(kind: Report, payload: &[u8]) {
+    fn report(kind: Report, _flags: u8, payload: &[u8]) {
         eprintln!("{kind:?}: {}", String::from_utf8_lossy(payload));
     }
 

@@ -1,39 +1,27 @@
 //! The ways out: reports, and the end of the machine.
 
+use abi_report::{DEBUG_PORT, EXIT_PORT, MAX_PAYLOAD, head};
 use arch::cpu;
 use hal::Report;
 
-/// QEMU's debug console: the report channel.
-const REPORT_PORT: u16 = 0x502;
-/// QEMU's debug exit device.
-const EXIT_PORT: u16 = 0xf4;
-/// The first serial port.
-const SERIAL_PORT: u16 = 0x3f8;
-
 static REPORTING: spin::Mutex<()> = spin::Mutex::new(());
 
-/// Sends one record on the report channel.
-pub fn report(kind: Report, payload: &[u8]) {
-    if matches!(kind, Report::Stdout | Report::Stderr) {
-        // SAFETY: bytes to the serial port's transmitter; the host takes them at once.
-        return unsafe { cpu::port_write_bytes(SERIAL_PORT, payload) };
-    }
-    let mut header = [0; 8];
-    header[0] = kind as u8;
-    header[4..].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+/// Sends one frame on the report channel.
+pub fn report(kind: Report, flags: u8, payload: &[u8]) {
+    let payload = &payload[..payload.len().min(MAX_PAYLOAD)];
     // A dying kernel may hold the lock: it does not wait for ever.
     let guard = (0..1_000_000).find_map(|_| REPORTING.try_lock());
     // SAFETY: bytes to the debug console; without one they go nowhere.
     unsafe {
-        cpu::port_write_bytes(REPORT_PORT, &header);
-        cpu::port_write_bytes(REPORT_PORT, payload);
+        cpu::port_write_bytes(DEBUG_PORT, &head(kind, flags, payload.len()));
+        cpu::port_write_bytes(DEBUG_PORT, payload);
     }
     drop(guard);
 }
 
 /// Ends the machine.
 pub fn exit(code: i32) -> ! {
-    report(Report::Exit, &code.to_le_bytes());
+    report(Report::Exit, 0, &code.to_le_bytes());
     // SAFETY: ends the machine; without the device, the reset that follows does.
     unsafe {
         cpu::port_write_u32(EXIT_PORT, code as u32 & 0x7f);
@@ -45,6 +33,6 @@ pub fn exit(code: i32) -> ! {
 
 /// Ends the machine with the reason.
 pub fn fatal(why: &str) -> ! {
-    report(Report::Panic, why.as_bytes());
+    report(Report::Panic, 0, why.as_bytes());
     exit(125)
 }

@@ -85,8 +85,12 @@ pub fn kernel_death(frame: &Frame, address: u64) -> ! {
         frame.rip.wrapping_sub(base),
         frame.rsp,
     );
-    exit::report(Report::Panic, &text.bytes[..text.len]);
-    exit::report(Report::Backtrace, &frame.rip.wrapping_sub(base).to_le_bytes());
+    exit::report(Report::Panic, 0, &text.bytes[..text.len]);
+    exit::report(
+        Report::Backtrace,
+        abi_report::FIRST_IS_EXACT,
+        &frame.rip.wrapping_sub(base).to_le_bytes(),
+    );
     exit::exit(125)
 }
 

@@ -42,8 +42,8 @@ impl Platform for Machine {
         exit::exit(code)
     }
 
-    fn report(kind: Report, payload: &[u8]) {
-        exit::report(kind, payload);
+    fn report(kind: Report, flags: u8, payload: &[u8]) {
+        exit::report(kind, flags, payload);
     }
 
     fn monotonic() -> u64 {
