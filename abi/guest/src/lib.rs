@@ -28,10 +28,6 @@ pub use checksum::crc32;
 pub use config::{Config, Descriptors, Error, Limits, Root, RootSource, Terminal, Trace, User};
 pub use item::Kind;
 
-/// The descriptor on which a hosted kernel finds its boot module; the module's
-/// [`Descriptors`] name the others.
-pub const MODULE_DESCRIPTOR: u32 = 3;
-
 /// The first eight bytes of a boot module.
 pub const MAGIC: [u8; 8] = *b"DRUPEMOD";
 

@@ -1,7 +1,8 @@
 //! The first steps of the process: from where the host loaded the executable into the window,
 //! then on to the kernel's main function.
 
-use abi_guest::{Config, HEADER_LEN, MODULE_DESCRIPTOR};
+use abi_guest::{Config, Descriptors, HEADER_LEN};
+
 use hal::{Boot, PAGE_SIZE, PhysAddr};
 use mm::frames;
 
@@ -119,7 +120,7 @@ pub unsafe extern "C" fn begin(stack: *const u64, image: u64, dynamic: *const [u
 
     let header = map_module(0, HEADER_LEN as u64);
     let Ok(header) = Config::header(header) else {
-        fail("no boot module on descriptor 3: this program is started by drupe, not by hand");
+        fail("no boot module on its descriptor: this program is started by drupe, not by hand");
     };
     let module = map_module(0, header.module_len);
     let config = match Config::parse(module) {
@@ -154,7 +155,14 @@ pub unsafe extern "C" fn begin(stack: *const u64, image: u64, dynamic: *const [u
     let second = unsafe {
         let at = base + UNIT;
         map(at, memory, PROT_READ | PROT_WRITE, MAP_SHARED, descriptors.memory, 0);
-        map(at + module_at, header.module_len, PROT_READ, MAP_SHARED, MODULE_DESCRIPTOR, 0);
+        map(
+            at + module_at,
+            header.module_len,
+            PROT_READ,
+            MAP_SHARED,
+            Descriptors::HOSTED.module,
+            0,
+        );
         handed.data_len = map_image(image, base, descriptors.kernel, descriptors.memory);
         relocate(dynamic, image, base, base);
         protect_constants(image, base, descriptors.memory);
@@ -180,7 +188,14 @@ fn second_half_entry(moved: impl Fn(usize) -> u64) -> extern "C" fn(usize, usize
 fn map_module(address: usize, length: u64) -> &'static [u8] {
     // SAFETY: a new mapping.
     let mapped = unsafe {
-        host::mmap(address, length as usize, PROT_READ, MAP_PRIVATE, Some(MODULE_DESCRIPTOR), 0)
+        host::mmap(
+            address,
+            length as usize,
+            PROT_READ,
+            MAP_PRIVATE,
+            Some(Descriptors::HOSTED.module),
+            0,
+        )
     };
     match mapped {
         // SAFETY: the module is sealed: it stays as long as it is.
@@ -188,7 +203,7 @@ fn map_module(address: usize, length: u64) -> &'static [u8] {
             core::slice::from_raw_parts(address as *const u8, length as usize)
         },
         Err(_) => {
-            fail("no boot module on descriptor 3: this program is started by drupe, not by hand")
+            fail("no boot module on its descriptor: this program is started by drupe, not by hand")
         }
     }
 }

@@ -86,7 +86,7 @@ pub fn reserved() -> &'static [Range] {
 pub fn file_of(address: PhysAddr) -> (u32, u64) {
     let module = MODULE.load(Ordering::Relaxed);
     if address.0 >= module {
-        return (abi_guest::MODULE_DESCRIPTOR, address.0 - module);
+        return (abi_guest::Descriptors::HOSTED.module, address.0 - module);
     }
     (MEMORY_FILE.load(Ordering::Relaxed) as u32, address.0)
 }
