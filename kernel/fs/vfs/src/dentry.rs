@@ -27,6 +27,8 @@ pub struct Dentry {
     children: RwSpinLock<Children>,
     /// How many mounts cover this name.
     mounts: AtomicUsize,
+    /// Where the file system's list of recently used names may hold this one.
+    recent: AtomicUsize,
 }
 
 #[derive(Clone)]
@@ -61,6 +63,7 @@ impl Dentry {
             place: SpinLock::new(ranks::PLACE, place),
             children: RwSpinLock::new(ranks::CHILDREN, Children::new()),
             mounts: AtomicUsize::new(0),
+            recent: AtomicUsize::new(usize::MAX),
         })
     }
 
@@ -95,6 +98,14 @@ impl Dentry {
     pub(crate) fn place(&self) -> (Option<Arc<Dentry>>, Arc<[u8]>, bool) {
         let Place { parent, name, deleted } = self.place.lock().clone();
         (parent, name, deleted)
+    }
+
+    pub(crate) fn recent(&self) -> usize {
+        self.recent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_recent(&self, slot: usize) {
+        self.recent.store(slot, Ordering::Relaxed);
     }
 
     /// Whether something is mounted here, in any namespace.

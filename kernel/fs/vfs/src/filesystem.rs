@@ -61,7 +61,7 @@ pub struct Superblock {
 }
 
 struct Recent {
-    entries: Vec<Arc<Dentry>>,
+    entries: Vec<Option<Arc<Dentry>>>,
     next: usize,
 }
 
@@ -97,14 +97,26 @@ impl Superblock {
     /// Keeps a name cached for a while.
     pub(crate) fn remember(&self, dentry: Arc<Dentry>) {
         let mut recent = self.recent.lock();
-        if recent.entries.len() < RECENT {
-            recent.entries.push(dentry);
-            return;
-        }
-        let next = recent.next;
-        let old = core::mem::replace(&mut recent.entries[next], dentry);
-        recent.next = (next + 1) % RECENT;
+        let slot = recent.next;
+        recent.next = (slot + 1) % RECENT;
+        dentry.set_recent(slot);
+        let old = if slot == recent.entries.len() {
+            recent.entries.push(Some(dentry));
+            None
+        } else {
+            recent.entries[slot].replace(dentry)
+        };
         // Dropping it may take the locks of its parent.
+        drop(recent);
+        drop(old);
+    }
+
+    /// Stops keeping a name that was removed: its file may now be gone for good, and its
+    /// storage free.
+    pub(crate) fn dismiss(&self, dentry: &Arc<Dentry>) {
+        let mut recent = self.recent.lock();
+        let slot = recent.entries.get_mut(dentry.recent());
+        let old = slot.and_then(|entry| entry.take_if(|kept| Arc::ptr_eq(kept, dentry)));
         drop(recent);
         drop(old);
     }

@@ -74,12 +74,12 @@ pub mod ranks {
     pub const RECENT: Rank = Rank::new(168, "vfs recent");
     /// The entries of a directory inside a file system.
     pub const DIRECTORY: Rank = Rank::new(170, "fs directory");
-    /// The table of inodes inside a file system.
-    pub const INODES: Rank = Rank::new(172, "fs inodes");
     /// The attributes of an inode inside a file system.
     pub const ATTRIBUTES: Rank = Rank::new(174, "fs attributes");
     /// The pages of a file inside a file system.
     pub const PAGES: Rank = Rank::new(176, "fs pages");
+    /// The table of inodes inside a file system.
+    pub const INODES: Rank = Rank::new(177, "fs inodes");
     /// What another layer attached to an inode.
     pub const ATTACHMENT: Rank = Rank::new(178, "vfs attachment");
 }

@@ -68,6 +68,7 @@ impl Context<'_> {
         locked.remove(name);
         child.mark_deleted();
         drop(locked);
+        directory.mount().superblock().dismiss(&child);
         let inode = child.inode();
         let name = Some((directory.dentry(), name));
         self.namespace.notify(&Event { kind: EventKind::Removed, inode, name });

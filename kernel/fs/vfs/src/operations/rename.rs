@@ -75,6 +75,11 @@ impl Context<'_> {
         superblock.count_rename();
         drop(renaming);
         if let Some((source, target)) = done {
+            if let Some(target) = &target
+                && how != Rename::Exchange
+            {
+                superblock.dismiss(target);
+            }
             self.report_rename(&from, &to, &source, target.as_ref(), how);
         }
         Ok(())

@@ -1,0 +1,175 @@
+//! A namespace with a file system in memory at its root, and ways to use it.
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use errno::Errno;
+use lock::{Held, Hooks};
+use tmpfs::{HeapMemory, Limits, Lower, Tmpfs};
+use vfs::{
+    Context, Credentials, Final, Inode, Intent, Location, MountFlags, Namespace, NewInode, NewKind,
+    OpenHow, Opened, PAGE_SIZE, PageMemory, Resolve, Superblock, Timestamp,
+};
+
+pub const NOW: Timestamp = Timestamp { seconds: 1000, nanoseconds: 5 };
+
+/// Checks the order of locks in all tests.
+pub fn check_locks() {
+    std::thread_local! {
+        static HELD: &'static Held = Box::leak(Box::default());
+    }
+    lock::register(Hooks {
+        relax: std::thread::yield_now,
+        held: || HELD.try_with(|held| *held).ok(),
+    });
+}
+
+pub fn directory() -> NewInode<'static> {
+    NewInode { kind: NewKind::Directory, permissions: 0o755, uid: 0, gid: 0 }
+}
+
+pub struct World {
+    pub memory: &'static HeapMemory,
+    pub tmpfs: Arc<Tmpfs>,
+    pub namespace: Arc<Namespace>,
+    pub root: Location,
+    pub cwd: Location,
+    pub credentials: Credentials,
+    pub umask: u16,
+}
+
+impl World {
+    pub fn new(pages: usize) -> Self {
+        Self::limited(pages, Limits::NONE)
+    }
+
+    pub fn limited(pages: usize, limits: Limits) -> Self {
+        let memory = HeapMemory::leak(pages);
+        Self::around(memory, Tmpfs::new(memory, limits, &directory(), NOW))
+    }
+
+    pub fn over(pages: usize, image: &'static [u8], phys: u64) -> Self {
+        let memory = HeapMemory::leak(pages);
+        let lower = Lower { image: erofs::Image::new(image).unwrap(), phys };
+        Self::around(memory, Tmpfs::over(memory, Limits::NONE, lower).unwrap())
+    }
+
+    fn around(memory: &'static HeapMemory, tmpfs: Arc<Tmpfs>) -> Self {
+        check_locks();
+        let superblock = Superblock::new(tmpfs.clone(), 7);
+        let namespace = Namespace::new(superblock, MountFlags::NONE, None);
+        let root = namespace.root().clone();
+        let cwd = root.clone();
+        let credentials = Credentials::root();
+        Self { memory, tmpfs, namespace, root, cwd, credentials, umask: 0 }
+    }
+
+    pub fn context(&self) -> Context<'_> {
+        Context {
+            namespace: &self.namespace,
+            root: &self.root,
+            cwd: &self.cwd,
+            credentials: &self.credentials,
+            umask: self.umask,
+            now: NOW,
+        }
+    }
+
+    pub fn find(&self, path: &str) -> Result<Location, Errno> {
+        self.context().resolve(None, path.as_bytes(), Final::Follow, Resolve::default())
+    }
+
+    pub fn find_link(&self, path: &str) -> Result<Location, Errno> {
+        self.context().resolve(None, path.as_bytes(), Final::NoFollow, Resolve::default())
+    }
+
+    pub fn open(&self, path: &str, how: OpenHow) -> Result<Opened, Errno> {
+        self.context().open(None, path.as_bytes(), &how)
+    }
+
+    pub fn create(&self, path: &str) -> Location {
+        let how = OpenHow { create: true, write: true, permissions: 0o644, ..OpenHow::default() };
+        self.open(path, how).unwrap().location
+    }
+
+    pub fn mkdir(&self, path: &str) -> Result<Location, Errno> {
+        self.context().make(None, path.as_bytes(), NewKind::Directory, 0o755)
+    }
+
+    pub fn symlink(&self, text: &str, path: &str) -> Result<Location, Errno> {
+        self.context().make(None, path.as_bytes(), NewKind::Symlink(text.as_bytes()), 0)
+    }
+
+    pub fn names(&self, path: &str) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let place = self.find(path).unwrap();
+        place
+            .read_directory(&self.root, 0, &mut |entry| {
+                let name = String::from_utf8(entry.name.to_vec()).unwrap();
+                assert!(names.insert(name), "twice");
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        names
+    }
+
+    pub fn write(&self, inode: &dyn Inode, start: u64, bytes: &[u8]) -> Result<(), Errno> {
+        write(self.memory, inode, start, bytes)
+    }
+
+    pub fn read(&self, inode: &dyn Inode, start: u64, length: usize) -> Result<Vec<u8>, Errno> {
+        read(self.memory, inode, start, length)
+    }
+}
+
+/// What `pwrite` does.
+pub fn write(
+    memory: &HeapMemory,
+    inode: &dyn Inode,
+    start: u64,
+    bytes: &[u8],
+) -> Result<(), Errno> {
+    let end = start + bytes.len() as u64;
+    inode.begin_write(start, end)?;
+    let mut position = start;
+    while position < end {
+        let first = position / PAGE_SIZE;
+        let pages = (end - 1) / PAGE_SIZE + 1 - first;
+        let extent = inode.extent(first, pages as usize, Intent::Write)?;
+        let within = position % PAGE_SIZE;
+        let room = extent.pages() as u64 * PAGE_SIZE - within;
+        let length = room.min(end - position);
+        let from = (position - start) as usize;
+        memory.write(extent.phys() + within, &bytes[from..from + length as usize]);
+        position += length;
+    }
+    inode.written(start, end, NOW);
+    Ok(())
+}
+
+/// What `pread` does.
+pub fn read(
+    memory: &HeapMemory,
+    inode: &dyn Inode,
+    start: u64,
+    length: usize,
+) -> Result<Vec<u8>, Errno> {
+    let end = inode.size().min(start + length as u64);
+    let mut data = Vec::new();
+    let mut position = start;
+    while position < end {
+        let first = position / PAGE_SIZE;
+        let pages = (end - 1) / PAGE_SIZE + 1 - first;
+        let extent = inode.extent(first, pages as usize, Intent::Read)?;
+        assert!(extent.pages() as u64 <= pages);
+        let within = position % PAGE_SIZE;
+        let length = (extent.pages() as u64 * PAGE_SIZE - within).min(end - position);
+        let mut piece = vec![0; length as usize];
+        memory.read(extent.phys() + within, &mut piece);
+        data.extend_from_slice(&piece);
+        position += length;
+    }
+    Ok(data)
+}
