@@ -201,6 +201,7 @@ impl Run {
                 .clone()
                 .unwrap_or(settings.working_directory)
                 .into_bytes(),
+            user: root.user,
             limits: Limits { memory: self.memory, cpus: self.cpus },
             terminal,
             trace: Trace { syscalls: self.strace, log_level: self.level() as u8 },

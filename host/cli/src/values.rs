@@ -8,6 +8,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
 /// Bytes from `64M`, `1G`, `512k` or a plain number.
 pub fn parse_size(text: &str) -> std::result::Result<u64, String> {
     let wrong = || "write a size as 64M or 1G".to_owned();

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+
 use crate::error::{Context, Error, Result};
 
 /// The one folder that holds drupe's caches and state. It can be moved or deleted as a whole.
@@ -54,6 +56,17 @@ impl Home {
                 .hint("set DRUPE_HOME to a folder that drupe may write to")
         })?;
         Ok(folder)
+    }
+
+    /// An empty file without a name: it vanishes when it is closed.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn spool(&self) -> std::io::Result<fs::File> {
+        let folder = self.path.join("tmp");
+        fs::create_dir_all(&folder)?;
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(&folder, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 }
 

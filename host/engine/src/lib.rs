@@ -15,6 +15,7 @@ pub mod attach;
 mod configuration;
 mod error;
 mod home;
+mod images;
 mod kernel;
 mod manifest;
 mod memory_file;
@@ -28,6 +29,7 @@ mod target;
 pub use configuration::Configuration;
 pub use error::{Error, Failure, Result};
 pub use home::Home;
+pub use images::Written;
 pub use kernel::{Kernel, Platform};
 
 pub use prepare::{Settings, Source};

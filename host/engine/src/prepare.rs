@@ -8,6 +8,7 @@ use drupe_roots::{Options, Selection};
 
 use crate::error::{Error, Result};
 use crate::home::Home;
+use crate::images::{self, Written};
 use crate::manifest::Manifest;
 use crate::project;
 use crate::roots::{Origin, Root};
@@ -92,7 +93,9 @@ impl Source {
                 Origin::Folder(folder, program)
             }
             Target::Archive(path) => {
-                return Err(Error::not_runnable(format!("{} is no image archive", path.display())));
+                let archive = images::open(&path, home)?;
+                let word = images::command(&archive, &path, &mut settings)?;
+                Origin::Archive(path, word)
             }
         };
         let origin = match origin {
@@ -100,9 +103,9 @@ impl Source {
                 options.include.extend(include.iter().cloned());
                 Origin::Program(program, options)
             }
-            Origin::Folder(..) if !include.is_empty() => {
+            Origin::Folder(..) | Origin::Archive(..) if !include.is_empty() => {
                 return Err(Error::new("--include adds to programs and projects only")
-                    .hint("put the file into the folder"));
+                    .hint("put the file into the folder or image"));
             }
             other => other,
         };
@@ -112,17 +115,33 @@ impl Source {
     /// The files of its root, each with the reason.
     ///
     /// # Errors
-    /// As [`Origin::select`].
+    /// When something is missing or unreadable, or the program cannot run.
     pub fn select(&self) -> Result<Selection> {
         self.origin.select()
     }
 
-    /// Its root image; see [`Origin::prepare`].
+    /// Its root image: a kept one when nothing has changed, otherwise made now.
     ///
     /// # Errors
-    /// Likewise.
+    /// As [`Source::select`], or when the image cannot be written.
     pub fn root(&self, home: &Home, progress: &dyn Fn(&str)) -> Result<Root> {
         self.origin.prepare(home, progress)
+    }
+
+    /// Writes it to the new file `path` as an OCI archive with the name `name`.
+    ///
+    /// # Errors
+    /// As [`Source::select`], or when the archive cannot be written.
+    pub fn write_archive(
+        &self,
+        name: &str,
+        path: &Path,
+        home: &Home,
+        progress: &dyn Fn(&str),
+    ) -> Result<Written> {
+        let selection = self.select()?;
+        let root = self.root(home, progress)?;
+        images::write(name, path, &selection, &root, &self.settings)
     }
 }
 

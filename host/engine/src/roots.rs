@@ -4,20 +4,24 @@
 //! (path, time, length, inode) and which image came out. A run compares these instead of
 //! following the program again; nothing is trusted by name alone.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use drupe_roots::{Options, Selection, select, select_folder, write_image};
+use abi_guest::User;
+use drupe_roots::{Options, Selection, Source, select, select_folder, write_image};
+use erofs::write::Tree;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Context, Error, Result};
 use crate::home::{Home, write_whole};
+use crate::images;
 
 /// First word of a recipe; another one is another format or another way of selecting.
-const FORMAT: &[u8] = b"drupe-recipe-1";
+const FORMAT: &[u8] = b"drupe-recipe-2";
 
 /// A root that is ready to be started from.
 #[derive(Clone, Debug)]
@@ -26,6 +30,8 @@ pub struct Root {
     pub image: PathBuf,
     /// The program's path in it.
     pub program: PathBuf,
+    /// Who the program runs as.
+    pub user: User,
 }
 
 impl Root {
@@ -46,6 +52,17 @@ pub enum Origin {
     Program(PathBuf, Options),
     /// A folder as it is, and the program to be run in it.
     Folder(PathBuf, PathBuf),
+    /// An image archive, and the program as its command names it.
+    Archive(PathBuf, OsString),
+}
+
+/// What an image is made of.
+struct Parts {
+    tree: Tree<Source>,
+    size: u64,
+    program: PathBuf,
+    user: User,
+    inputs: Vec<PathBuf>,
 }
 
 impl Origin {
@@ -57,8 +74,29 @@ impl Origin {
         let selection = match self {
             Self::Program(program, options) => select(program, options),
             Self::Folder(folder, program) => select_folder(folder, program),
+            Self::Archive(path, _) => {
+                return Err(Error::new(format!("{} is an image already", path.display())));
+            }
         };
         selection.map_err(explain)
+    }
+
+    fn parts(&self, home: &Home) -> Result<Parts> {
+        if let Self::Archive(path, word) = self {
+            let archive = images::open(path, home)?;
+            let tree = images::tree(&archive, path)?;
+            let program = images::find_program(&tree, &archive, word, path)?;
+            let user = images::user(&tree, &archive.config().user, path)?;
+            return Ok(Parts { tree, size: 0, program, user, inputs: vec![path.clone()] });
+        }
+        let selection = self.select()?;
+        Ok(Parts {
+            tree: selection.tree.to_image().context(|| "the files cannot stand in an image")?,
+            size: selection.tree.size(),
+            program: selection.program,
+            user: User::default(),
+            inputs: selection.inputs,
+        })
     }
 
     /// A name for the recipe of this origin.
@@ -89,6 +127,11 @@ impl Origin {
                 field(&bytes(folder));
                 field(program.as_os_str().as_bytes());
             }
+            Self::Archive(path, word) => {
+                field(b"archive");
+                field(&bytes(path));
+                field(word.as_bytes());
+            }
         }
         hex(&hasher.finalize()[..16])
     }
@@ -104,22 +147,23 @@ impl Origin {
         if let Some(root) = fs::read(&recipe_file).ok().and_then(|bytes| valid(&bytes, &folder)) {
             return Ok(root);
         }
-        let selection = self.select()?;
-        if selection.tree.size() > 16 << 20 {
-            progress(&format!("making a root image of {} MiB", selection.tree.size() >> 20));
+        let parts = self.parts(home)?;
+        if parts.size > 16 << 20 {
+            progress(&format!("making a root image of {} MiB", parts.size >> 20));
         }
         // Before the files are read: one that changes in between is noticed by the next run.
+        let states: Vec<u8> = parts.inputs.iter().flat_map(|path| state(path)).collect();
+        let image = store(&folder, &mut |output| write_image(&parts.tree, output))?;
+        let Parts { program, user, .. } = parts;
         let mut recipe = FORMAT.to_vec();
-        let states: Vec<u8> = selection.inputs.iter().flat_map(|path| state(path)).collect();
-        let tree = selection.tree.to_image().context(|| "the files cannot stand in an image")?;
-        let image = store(&folder, &mut |output| write_image(&tree, output))?;
-        for part in [image.as_bytes(), selection.program.as_os_str().as_bytes()] {
+        let user_field = format!("{} {}", user.uid, user.gid);
+        for part in [image.as_bytes(), program.as_os_str().as_bytes(), user_field.as_bytes()] {
             recipe.push(0);
             recipe.extend(part);
         }
         recipe.extend(states);
         write_whole(&recipe_file, &recipe)?;
-        Ok(Root { image: folder.join(image), program: selection.program })
+        Ok(Root { image: folder.join(image), program, user })
     }
 }
 
@@ -190,18 +234,20 @@ fn fingerprint(path: &Path) -> String {
 /// The root of a recipe, if all that it depends on is unchanged.
 fn valid(recipe: &[u8], folder: &Path) -> Option<Root> {
     let mut fields = recipe.split(|byte| *byte == 0);
-    let path = |bytes: &[u8]| PathBuf::from(std::ffi::OsString::from_vec(bytes.to_vec()));
+    let path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
     if fields.next() != Some(FORMAT) {
         return None;
     }
     let image = folder.join(path(fields.next()?));
     let program = path(fields.next()?);
+    let (uid, gid) = std::str::from_utf8(fields.next()?).ok()?.split_once(' ')?;
+    let user = User { uid: uid.parse().ok()?, gid: gid.parse().ok()? };
     while let Some(name) = fields.next() {
         if fingerprint(&path(name)).as_bytes() != fields.next()? {
             return None;
         }
     }
-    image.is_file().then_some(Root { image, program })
+    image.is_file().then_some(Root { image, program, user })
 }
 
 fn hex(bytes: &[u8]) -> String {

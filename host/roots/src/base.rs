@@ -35,15 +35,12 @@ pub fn add(tree: &mut RootTree) {
     let reason: Arc<str> = "every root has it".into();
     for (path, permissions) in FOLDERS {
         let (node, reason) = (Node::Folder, Arc::clone(&reason));
-        tree.insert(
-            Path::new(path),
-            Entry { node, permissions: *permissions, mtime: (0, 0), reason },
-        );
+        tree.insert(Path::new(path), Entry { node, permissions: *permissions, mtime: 0, reason });
     }
     for (path, text) in FILES {
         let node =
             Node::File { size: text.len() as u64, source: Source::Bytes(text.as_bytes().into()) };
         let reason = Arc::clone(&reason);
-        tree.insert(Path::new(path), Entry { node, permissions: 0o644, mtime: (0, 0), reason });
+        tree.insert(Path::new(path), Entry { node, permissions: 0o644, mtime: 0, reason });
     }
 }

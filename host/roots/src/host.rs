@@ -187,8 +187,8 @@ impl Importer {
 fn entry(node: Node, metadata: &Metadata, reason: &Arc<str>) -> Entry {
     // The time of a folder or link tells when this host was installed, nothing about contents.
     let mtime = match node {
-        Node::File { .. } => (metadata.mtime(), metadata.mtime_nsec() as u32),
-        _ => (0, 0),
+        Node::File { .. } => metadata.mtime(),
+        _ => 0,
     };
     let permissions = (metadata.mode() & 0o7777) as u16;
     Entry { node, permissions, mtime, reason: Arc::clone(reason) }

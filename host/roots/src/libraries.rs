@@ -183,7 +183,7 @@ pub fn add_linker_cache(importer: &mut Importer) {
         let bytes = linker_cache::write(&kept);
         let node = Node::File { size: bytes.len() as u64, source: Source::Bytes(bytes.into()) };
         let reason = "made for libraries outside of the default folders".into();
-        importer.tree.insert(cache_path, Entry { node, permissions: 0o644, mtime: (0, 0), reason });
+        importer.tree.insert(cache_path, Entry { node, permissions: 0o644, mtime: 0, reason });
     }
 }
 

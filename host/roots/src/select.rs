@@ -131,6 +131,8 @@ impl Selector {
         match place {
             Some(place) => {
                 self.importer.import_file(place, &real, &reason)?;
+                // It was built just now; the same sources are to give the same image.
+                self.importer.tree.set_time(place, 0);
                 Ok(place.to_owned())
             }
             None => {

@@ -42,8 +42,8 @@ pub struct Entry {
     pub node: Node,
     /// Permission bits.
     pub permissions: u16,
-    /// Time of the last change: seconds since 1970 and nanoseconds.
-    pub mtime: (i64, u32),
+    /// Time of the last change, in whole seconds since 1970: archives keep no more.
+    pub mtime: i64,
     /// Why it is there.
     pub reason: Arc<str>,
 }
@@ -58,6 +58,13 @@ impl RootTree {
     /// Puts `entry` at `path`, unless there is one: the first reason counts.
     pub fn insert(&mut self, path: &Path, entry: Entry) {
         self.entries.entry(path.as_os_str().as_bytes().to_vec()).or_insert(entry);
+    }
+
+    /// Sets the time of the last change of what is at `path`, in seconds since 1970.
+    pub fn set_time(&mut self, path: &Path, mtime: i64) {
+        if let Some(entry) = self.entries.get_mut(path.as_os_str().as_bytes()) {
+            entry.mtime = mtime;
+        }
     }
 
     /// Whether something is at `path`.
@@ -95,7 +102,7 @@ impl RootTree {
         let mut tree = Tree::new(Attributes::new(0o755))?;
         for (path, entry) in &self.entries {
             let attributes =
-                Attributes { mtime: entry.mtime, ..Attributes::new(entry.permissions) };
+                Attributes { mtime: (entry.mtime, 0), ..Attributes::new(entry.permissions) };
             let content = match &entry.node {
                 Node::Folder => Content::Directory,
                 Node::File { size, source } => Content::File { size: *size, data: source.clone() },
