@@ -136,20 +136,22 @@ impl File {
 
     /// Zeros bytes within one page.
     fn clear_within(&self, shared: &Shared, start: u64, end: u64) -> Result<(), Errno> {
-        while start < end {
+        if start == end {
+            return Ok(());
+        }
+        loop {
             let pages = self.pages.lock();
             match pages.find(start / PAGE_SIZE, 1) {
-                Found::Hole { .. } => break,
+                Found::Hole { .. } => return Ok(()),
                 Found::Data { .. } => {
                     self.zero_own(shared, &pages, start, end);
-                    break;
+                    return Ok(());
                 }
                 Found::Lower { .. } => {}
             }
             drop(pages);
             self.own(shared, start / PAGE_SIZE, 1)?;
         }
-        Ok(())
     }
 
     pub(crate) fn seek(

@@ -96,6 +96,7 @@ impl Superblock {
 
     /// Keeps a name cached for a while.
     pub(crate) fn remember(&self, dentry: Arc<Dentry>) {
+        let kept = dentry.clone();
         let mut recent = self.recent.lock();
         let slot = recent.next;
         recent.next = (slot + 1) % RECENT;
@@ -109,6 +110,10 @@ impl Superblock {
         // Dropping it may take the locks of its parent.
         drop(recent);
         drop(old);
+        // Removed in the meantime, by somebody who looked for it here too early.
+        if kept.is_deleted() {
+            self.dismiss(&kept);
+        }
     }
 
     /// Stops keeping a name that was removed: its file may now be gone for good, and its
