@@ -1,0 +1,354 @@
+//! Tasks.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+use core::any::Any;
+use core::cell::UnsafeCell;
+use core::num::NonZeroUsize;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use arch::StackPointer;
+use hal::{AddressSpace, UserContext};
+use lock::SpinLock;
+use trace::Event;
+
+use crate::{queue, rank, switch};
+
+/// Where a task is in its sleep; see [`Task::unpark`].
+pub(crate) mod state {
+    /// It runs or waits for a vCPU.
+    pub const RUNNABLE: u8 = 0;
+    /// As before, and its next parking is over before it begins.
+    pub const NOTIFIED: u8 = 1;
+    /// It sleeps, its registers are saved.
+    pub const PARKED: u8 = 2;
+}
+
+type Entry = Box<dyn FnOnce() + Send>;
+
+/// A thread of execution in the kernel, which may run a program.
+pub struct Task {
+    /// Its number, never used again.
+    pub id: u64,
+    name: String,
+    stack: (NonZeroUsize, usize),
+    pub(crate) stack_pointer: UnsafeCell<StackPointer>,
+    pub(crate) state: AtomicU8,
+    /// vCPUs that it may run on, a bit each.
+    affinity: AtomicU64,
+    /// The vCPU that it last ran on.
+    pub(crate) vcpu: AtomicUsize,
+    /// Nanoseconds that it has run, up to its last switch.
+    pub(crate) ran: AtomicU64,
+    /// Mean length of its recent runs in nanoseconds.
+    pub(crate) burst: AtomicU64,
+    entry: SpinLock<Option<Entry>>,
+    context: Option<UnsafeCell<UserContext>>,
+    context_taken: AtomicBool,
+    /// The active space's handle, and what keeps it alive.
+    space_handle: AtomicUsize,
+    space: SpinLock<Option<Arc<AddressSpace>>>,
+    /// What the layer above attached.
+    extension: AtomicPtr<Box<dyn Any + Send + Sync>>,
+}
+
+// SAFETY: the cells belong to the task itself while it runs, and to the switching code while it
+// does not.
+unsafe impl Sync for Task {}
+// SAFETY: as above; a stack pointer is only used by the switch.
+unsafe impl Send for Task {}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+static ALL: SpinLock<BTreeMap<u64, Weak<Task>>> = SpinLock::new(rank::TASKS, BTreeMap::new());
+
+/// All tasks that live now.
+pub fn all() -> alloc::vec::Vec<Arc<Task>> {
+    ALL.lock().values().filter_map(Weak::upgrade).collect()
+}
+
+/// The running task.
+#[inline]
+pub fn current() -> Arc<Task> {
+    switch::with_current(Arc::clone)
+}
+
+/// Starts a task that runs kernel code only. `None`: no memory for its stack.
+pub fn spawn(name: &str, entry: impl FnOnce() + Send + 'static) -> Option<Arc<Task>> {
+    let task = Task::new(name, None, Box::new(entry))?;
+    trace::record(Event::Spawn, task.id, switch::current_id());
+    queue::enqueue(Arc::clone(&task), true);
+    Some(task)
+}
+
+/// Makes a task that runs a program in `space` with the registers `context`. It starts with
+/// [`Task::begin`]. `None`: no memory for its stack.
+pub fn spawn_user(
+    name: &str,
+    space: Arc<AddressSpace>,
+    context: UserContext,
+    extension: Box<dyn Any + Send + Sync>,
+    entry: impl FnOnce() + Send + 'static,
+) -> Option<Arc<Task>> {
+    let task = Task::new(name, Some(context), Box::new(entry))?;
+    task.space_handle.store(space.id().get(), Ordering::Relaxed);
+    *task.space.lock() = Some(space);
+    task.extension.store(Box::into_raw(Box::new(extension)), Ordering::Release);
+    trace::record(Event::Spawn, task.id, switch::current_id());
+    Some(task)
+}
+
+/// Replaces the address space of the running task and activates it.
+pub fn set_space(space: Option<Arc<AddressSpace>>) {
+    let handle = space.as_ref().map_or(0, |space| space.id().get());
+    let old = switch::with_current(|task| {
+        task.space_handle.store(handle, Ordering::Relaxed);
+        core::mem::replace(&mut *task.space.lock(), space)
+    });
+    hal::space_activate(NonZeroUsize::new(handle));
+    drop(old);
+}
+
+/// The registers of the program that the running task runs.
+///
+/// # Panics
+/// When the task runs none, or its registers are borrowed already.
+#[inline]
+pub fn context() -> ContextGuard {
+    switch::with_current(|task| {
+        let cell = task.context.as_ref();
+        let Some(cell) = cell else { panic!("task {} runs no program", task.id) };
+        assert!(!task.context_taken.swap(true, Ordering::Relaxed), "registers borrowed twice");
+        ContextGuard { context: cell.get(), taken: &raw const task.context_taken }
+    })
+}
+
+/// The borrowed registers of the running task's program. Must be dropped before the task parks,
+/// yields or exits.
+pub struct ContextGuard {
+    context: *mut UserContext,
+    taken: *const AtomicBool,
+}
+
+impl Deref for ContextGuard {
+    type Target = UserContext;
+
+    #[inline]
+    fn deref(&self) -> &UserContext {
+        // SAFETY: only the running task borrows its registers, once; it lives as long as it runs.
+        unsafe { &*self.context }
+    }
+}
+
+impl DerefMut for ContextGuard {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut UserContext {
+        // SAFETY: as above.
+        unsafe { &mut *self.context }
+    }
+}
+
+impl Drop for ContextGuard {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { (*self.taken).store(false, Ordering::Relaxed) };
+    }
+}
+
+impl Task {
+    fn new(name: &str, context: Option<UserContext>, entry: Entry) -> Option<Arc<Self>> {
+        let (base, length) = hal::stack_allocate()?;
+        let task = Arc::new(Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            name: name.into(),
+            stack: (base, length),
+            stack_pointer: UnsafeCell::new(core::ptr::null_mut()),
+            state: AtomicU8::new(state::RUNNABLE),
+            affinity: AtomicU64::new(u64::MAX),
+            vcpu: AtomicUsize::new(hal::vcpu_current()),
+            ran: AtomicU64::new(0),
+            burst: AtomicU64::new(1_000_000),
+            entry: SpinLock::new(rank::SPACE, Some(entry)),
+            context: context.map(UnsafeCell::new),
+            context_taken: AtomicBool::new(false),
+            space_handle: AtomicUsize::new(0),
+            space: SpinLock::new(rank::SPACE, None),
+            extension: AtomicPtr::new(core::ptr::null_mut()),
+        });
+        let top = (base.get() + length) as *mut u8;
+        // SAFETY: the stack is new, and as long as the platform says.
+        unsafe { *task.stack_pointer.get() = arch::prepare_stack(top, switch::first, 0) };
+        let mut all = ALL.lock();
+        all.insert(task.id, Arc::downgrade(&task));
+        drop(all);
+        Some(task)
+    }
+
+    /// A task for code that already runs on a stack: the first of each vCPU.
+    pub(crate) fn adopt(name: &str) -> Arc<Self> {
+        let base = NonZeroUsize::MIN;
+        Arc::new(Self {
+            id: 0,
+            name: name.into(),
+            stack: (base, 0),
+            stack_pointer: UnsafeCell::new(core::ptr::null_mut()),
+            state: AtomicU8::new(state::RUNNABLE),
+            affinity: AtomicU64::new(1 << hal::vcpu_current()),
+            vcpu: AtomicUsize::new(hal::vcpu_current()),
+            ran: AtomicU64::new(0),
+            burst: AtomicU64::new(0),
+            entry: SpinLock::new(rank::SPACE, None),
+            context: None,
+            context_taken: AtomicBool::new(false),
+            space_handle: AtomicUsize::new(0),
+            space: SpinLock::new(rank::SPACE, None),
+            extension: AtomicPtr::new(core::ptr::null_mut()),
+        })
+    }
+
+    /// Makes a new task runnable.
+    pub fn begin(self: &Arc<Self>) {
+        queue::enqueue(Arc::clone(self), true);
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the layer above attached when it was made.
+    #[inline]
+    pub fn extension(&self) -> Option<&(dyn Any + Send + Sync)> {
+        let pointer = self.extension.load(Ordering::Acquire);
+        // SAFETY: set once, freed when the task is dropped.
+        unsafe { pointer.as_ref() }.map(|extension| &**extension)
+    }
+
+    /// Wakes the task, or makes its next parking return at once.
+    pub fn unpark(self: &Arc<Self>) {
+        loop {
+            match self.state.load(Ordering::Acquire) {
+                state::RUNNABLE => {
+                    let change = self.state.compare_exchange(
+                        state::RUNNABLE,
+                        state::NOTIFIED,
+                        Ordering::AcqRel,
+                        Ordering::Relaxed,
+                    );
+                    if change.is_ok() {
+                        return;
+                    }
+                }
+                state::PARKED => {
+                    let change = self.state.compare_exchange(
+                        state::PARKED,
+                        state::RUNNABLE,
+                        Ordering::AcqRel,
+                        Ordering::Relaxed,
+                    );
+                    if change.is_ok() {
+                        trace::record(Event::Wake, self.id, switch::current_id());
+                        return queue::enqueue(Arc::clone(self), false);
+                    }
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Makes a task that runs a program leave user mode soon, wherever it runs.
+    pub fn interrupt(self: &Arc<Self>) {
+        self.unpark();
+        let vcpu = self.vcpu.load(Ordering::Acquire);
+        if vcpu != hal::vcpu_current() && switch::runs_on(self, vcpu) {
+            hal::vcpu_kick(vcpu);
+        }
+    }
+
+    /// The vCPUs that it may run on, a bit each.
+    pub fn affinity(&self) -> u64 {
+        self.affinity.load(Ordering::Relaxed)
+    }
+
+    /// Restricts the vCPUs that it may run on. Takes effect when it is next scheduled.
+    pub fn set_affinity(&self, mask: u64) {
+        self.affinity.store(mask, Ordering::Relaxed);
+    }
+
+    /// The vCPU that it runs on, or last ran on.
+    pub fn vcpu(&self) -> usize {
+        self.vcpu.load(Ordering::Relaxed)
+    }
+
+    /// Nanoseconds that it has run, up to its last switch.
+    pub fn ran(&self) -> u64 {
+        self.ran.load(Ordering::Relaxed)
+    }
+
+    /// Whether it sleeps.
+    pub fn is_parked(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == state::PARKED
+    }
+
+    pub(crate) fn take_entry(&self) -> Option<Entry> {
+        self.entry.lock().take()
+    }
+
+    /// Brings the program's vector registers into memory: another vCPU may run it next.
+    #[inline]
+    pub(crate) fn save_context(&self) {
+        if let Some(context) = &self.context {
+            debug_assert!(!self.context_taken.load(Ordering::Relaxed), "registers still borrowed");
+            // SAFETY: the running task's own, not borrowed.
+            unsafe { (*context.get()).save_vectors() };
+        }
+    }
+
+    /// Makes the task's address space active. A task without one leaves what is active.
+    #[inline]
+    pub(crate) fn activate_space(&self) {
+        let handle = self.space_handle.load(Ordering::Relaxed);
+        if let Some(handle) = NonZeroUsize::new(handle) {
+            hal::space_activate(Some(handle));
+        }
+    }
+
+    /// The addresses of its kernel stack, for backtraces.
+    pub fn stack_range(&self) -> core::ops::Range<usize> {
+        let base = self.stack.0.get();
+        base..base + self.stack.1
+    }
+
+    /// The frame pointer of a parked task, for backtraces; it may run on meanwhile, so the frames
+    /// are to be read with care.
+    pub fn saved_frame(&self) -> usize {
+        // SAFETY: reads a word of the task's stack, which lives as long as the task; the saved
+        // frame pointer is the last of the six words that the switch pushed.
+        unsafe {
+            let pointer = *self.stack_pointer.get();
+            let range = self.stack_range();
+            if !range.contains(&(pointer as usize)) || !range.contains(&(pointer as usize + 56)) {
+                return 0;
+            }
+            pointer.cast::<usize>().add(5).read_volatile()
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if self.id == 0 {
+            return;
+        }
+        ALL.lock().remove(&self.id);
+        hal::stack_free(self.stack.0);
+        let extension = self.extension.swap(core::ptr::null_mut(), Ordering::Acquire);
+        if !extension.is_null() {
+            // SAFETY: made by `Box::into_raw` when the task was made.
+            drop(unsafe { Box::from_raw(extension) });
+        }
+    }
+}
