@@ -4,6 +4,7 @@
 //! chain is printed once, and one function chooses the exit code.
 
 mod build;
+mod doctor;
 mod run;
 mod terminal;
 mod values;
@@ -24,6 +25,7 @@ struct Arguments {
 enum Command {
     Run(run::Run),
     Build(build::Build),
+    Doctor(doctor::Doctor),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(run) => run.execute(),
         Command::Build(build) => build.execute(),
+        Command::Doctor(doctor) => doctor.execute(),
     };
     let code = exit_code(&result);
     if let Err(error) = result {

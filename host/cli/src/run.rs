@@ -11,7 +11,7 @@ use abi_report::Level;
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args, ValueEnum};
 use drupe_engine::attach::{End, Options, attach};
-use drupe_engine::provider::{Machine, Process, Provider, Qemu, Streams, check};
+use drupe_engine::provider::{Capability, Machine, Process, Provider, Qemu, Streams, check};
 use drupe_engine::{Configuration, Home, Kernel, Launch, Root, Settings, Source};
 
 use crate::terminal;
@@ -110,6 +110,11 @@ impl Run {
     pub fn execute(self) -> Result<u8> {
         let home = Home::from_environment()?;
         let progress = crate::progress;
+        let provider = self.provider();
+        check(provider.as_ref(), self.memory, &self.capabilities())?;
+        if self.verbose > 0 {
+            eprintln!("drupe: {}: {}", provider.name(), provider.probe()?);
+        }
         let Some((target, arguments)) = self.target.split_first() else {
             return Ok(crate::FAILED);
         };
@@ -117,11 +122,7 @@ impl Run {
         for variable in self.variables()? {
             source.settings.set_variable(variable);
         }
-        let provider = self.provider();
         let root = source.root(&home, &progress)?;
-        if self.verbose > 0 {
-            eprintln!("drupe: {}: {}", provider.name(), provider.probe()?);
-        }
         let kernel = match &self.kernel {
             Some(file) => Kernel::from_file(file)?,
             None => Kernel::installed(&home, provider.platform(), &progress)?,
@@ -132,9 +133,7 @@ impl Run {
             root: Some(root.open()?),
             streams: self.streams()?,
             gdb: self.gdb,
-            machine: self.machine.is_some(),
         };
-        check(provider.as_ref(), &launch)?;
         self.attach(provider.as_ref(), launch)
     }
 
@@ -170,6 +169,13 @@ impl Run {
         }
         found.extend(variables(&self.env_file, &self.env)?);
         Ok(found)
+    }
+
+    /// What the provider must be able to do.
+    fn capabilities(&self) -> Vec<Capability> {
+        let gdb = self.gdb.map(|_| Capability::Gdb);
+        let machine = self.machine.map(|_| Capability::MachineType);
+        gdb.into_iter().chain(machine).collect()
     }
 
     fn provider(&self) -> Box<dyn Provider> {

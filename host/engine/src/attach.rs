@@ -124,6 +124,9 @@ impl Session {
                 },
             }
         }
+        if self.failure.is_some() {
+            return Ok(true);
+        }
         let reports_may_come = self.report_open && self.is_dumping;
         Ok(match self.end {
             Some(End::Exited(_) | End::Interrupted(_)) => true,

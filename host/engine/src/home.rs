@@ -58,6 +58,11 @@ impl Home {
         Ok(folder)
     }
 
+    /// Whether files can be made here.
+    pub(crate) fn spool_check(&self) -> std::io::Result<()> {
+        self.spool().map(|_| ())
+    }
+
     /// An empty file without a name: it vanishes when it is closed.
     ///
     /// # Errors

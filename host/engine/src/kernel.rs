@@ -80,9 +80,11 @@ impl Kernel {
         })?;
         let folder = home.folder("kernels")?;
         let stamp = Stamp::of(&checkout)?;
-        let stamp_file = folder.join(format!("{package}-{}", stamp.name));
-        if let Ok(hash) = fs::read_to_string(&stamp_file)
-            && let Some(kernel) = Self::kept(&folder, package, hash.trim())
+        let stamp_file = folder.join(format!("{package}-{}", stamp.place));
+        if let Ok(text) = fs::read_to_string(&stamp_file)
+            && let Some((state, hash)) = text.split_once(' ')
+            && state == stamp.state
+            && let Some(kernel) = Self::kept(&folder, package, hash)
         {
             return Ok(kernel);
         }
@@ -96,10 +98,7 @@ impl Kernel {
             write_whole(&folder.join(format!("{package}-{hash}.debug")), &bytes)?;
             write_whole(&folder.join(format!("{package}-{hash}.elf")), &loadable)?;
         }
-        for old in stamps(&folder, package) {
-            let _ = fs::remove_file(old);
-        }
-        write_whole(&stamp_file, hash.as_bytes())?;
+        write_whole(&stamp_file, format!("{} {hash}", stamp.state).as_bytes())?;
         Self::kept(&folder, package, &hash)
             .ok_or_else(|| Error::new(format!("the kernel vanished from {}", folder.display())))
     }
@@ -138,27 +137,19 @@ impl Kernel {
     }
 }
 
-/// The stamp files of `package`, for any state of the sources of any checkout that is gone.
-fn stamps(folder: &Path, package: &str) -> Vec<PathBuf> {
-    let prefix = format!("{package}-stamp-");
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
-        .map(|entry| entry.path())
-        .collect()
-}
-
 /// The state of the sources as their metadata tell it.
 struct Stamp {
-    name: String,
+    /// A name for the checkout.
+    place: String,
+    /// Changes when a source changes.
+    state: String,
     files: Vec<PathBuf>,
 }
 
 impl Stamp {
     fn of(checkout: &Path) -> Result<Self> {
+        let place = Sha256::digest(checkout.as_os_str().as_encoded_bytes());
         let mut hasher = Sha256::new();
-        hasher.update(checkout.as_os_str().as_encoded_bytes());
         let mut files = Vec::new();
         let mut waiting: Vec<PathBuf> = SOURCES.iter().map(|name| checkout.join(name)).collect();
         while let Some(path) = waiting.pop() {
@@ -182,7 +173,8 @@ impl Stamp {
                 hasher.update(number.to_le_bytes());
             }
         }
-        Ok(Self { name: format!("stamp-{}", hex(&hasher.finalize()[..16])), files })
+        let place = format!("stamp-{}", hex(&place[..8]));
+        Ok(Self { place, state: hex(&hasher.finalize()[..16]), files })
     }
 
     fn content_hash(&self, checkout: &Path) -> Result<String> {

@@ -13,6 +13,7 @@
 
 pub mod attach;
 mod configuration;
+pub mod doctor;
 mod error;
 mod home;
 mod images;

@@ -13,6 +13,7 @@ use crate::{Configuration, Kernel, Platform};
 
 pub use process::Process;
 pub use qemu::{Machine, Qemu};
+pub(crate) use qemu::{find_qemu, kvm_is_sound};
 
 /// Something that a launch may ask for and not every provider can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,16 +56,6 @@ pub struct Launch {
     pub streams: Streams,
     /// TCP port on the loopback interface for a debugger.
     pub gdb: Option<u16>,
-    /// Whether a machine type was asked for.
-    pub machine: bool,
-}
-
-impl Launch {
-    /// The capabilities that this launch needs.
-    fn needs(&self) -> impl Iterator<Item = Capability> {
-        let gdb = self.gdb.map(|_| Capability::Gdb);
-        gdb.into_iter().chain(self.machine.then_some(Capability::MachineType))
-    }
 }
 
 /// How an instance's input reaches it.
@@ -121,12 +112,24 @@ pub trait Provider {
     fn start(&self, launch: Launch) -> Result<Instance>;
 }
 
-/// Refuses what `provider` cannot do, before anything is started.
+/// Refuses what `provider` cannot do on this host, before anything is made or started: a guest
+/// with `memory` bytes that needs `capabilities`.
 ///
 /// # Errors
-/// Names a provider that can.
-pub fn check(provider: &dyn Provider, launch: &Launch) -> Result<()> {
-    for capability in launch.needs() {
+/// When the provider is not usable, lacks a capability (names a provider that has it), or the
+/// memory is more than the host has.
+pub fn check(provider: &dyn Provider, memory: u64, capabilities: &[Capability]) -> Result<()> {
+    if let Some(host) = host_memory()
+        && memory > host
+    {
+        return Err(Error::new(format!(
+            "a guest with {} MiB of memory does not fit into this host, which has {} MiB",
+            memory >> 20,
+            host >> 20
+        ))
+        .hint("give it less with -m"));
+    }
+    for &capability in capabilities {
         if !provider.capabilities().contains(&capability) {
             let able: Vec<&str> = all()
                 .iter()
@@ -144,7 +147,17 @@ pub fn check(provider: &dyn Provider, launch: &Launch) -> Result<()> {
             });
         }
     }
-    Ok(())
+    provider.probe().map(|_| ())
+}
+
+/// Memory and swap space of this host in bytes.
+fn host_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    Some((field("MemTotal:")? + field("SwapTotal:").unwrap_or(0)) << 10)
 }
 
 /// Every provider with its default settings.

@@ -172,7 +172,7 @@ impl Provider for Qemu {
 }
 
 /// The path of QEMU's system emulator.
-fn find_qemu() -> Result<PathBuf> {
+pub(crate) fn find_qemu() -> Result<PathBuf> {
     let name = "qemu-system-x86_64";
     let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
     std::env::split_paths(&path)
@@ -191,7 +191,7 @@ fn find_qemu() -> Result<PathBuf> {
 /// Says why not. Some nested hosts emulate ring 0 slowly and deliver system calls of ring 3
 /// without raising the privilege, so that the presence of the device proves nothing: KVM
 /// counts as unsound until a guest has shown the opposite.
-pub fn kvm_is_sound() -> std::result::Result<(), &'static str> {
+pub(crate) fn kvm_is_sound() -> std::result::Result<(), &'static str> {
     if std::fs::metadata("/dev/kvm").is_err() {
         return Err("this host has no /dev/kvm");
     }

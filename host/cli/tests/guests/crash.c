@@ -1,0 +1,6 @@
+/* A kernel that dies without a word. */
+#include "guest.h"
+
+int main(void) {
+    __builtin_trap();
+}
