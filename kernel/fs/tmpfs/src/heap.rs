@@ -3,16 +3,18 @@
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use lock::{Rank, SpinLock};
 use vfs::{PAGE_SIZE, PageMemory};
 
 const RANK: Rank = Rank::new(200, "heap pages");
 
-/// A number of pages on the heap. Slow: every byte is an atomic, so that it is safe code.
+const WORD: usize = 8;
+
+/// A number of pages on the heap. Slow: made of atomics, so that it is safe code.
 pub struct HeapMemory {
-    bytes: Box<[AtomicU8]>,
+    words: Box<[AtomicU64]>,
     /// References by page; page 0 is the page of zeros.
     counts: Box<[AtomicU32]>,
     free: SpinLock<Vec<bool>>,
@@ -25,7 +27,7 @@ impl HeapMemory {
         let mut free = vec![true; pages];
         free[0] = false;
         Box::leak(Box::new(Self {
-            bytes: (0..pages * PAGE_SIZE as usize).map(|_| AtomicU8::new(0)).collect(),
+            words: (0..pages * PAGE_SIZE as usize / WORD).map(|_| AtomicU64::new(0)).collect(),
             counts: (0..pages).map(|_| AtomicU32::new(0)).collect(),
             free: SpinLock::new(RANK, free),
         }))
@@ -36,8 +38,27 @@ impl HeapMemory {
         self.total_pages() - self.free_pages()
     }
 
-    fn at(&self, phys: u64, length: usize) -> &[AtomicU8] {
-        &self.bytes[phys as usize..phys as usize + length]
+    /// Calls `each` with every word of a range of bytes, which part of the word is in it, and
+    /// where that part is in the range.
+    fn each(
+        &self,
+        phys: u64,
+        length: usize,
+        mut each: impl FnMut(&AtomicU64, core::ops::Range<usize>, usize),
+    ) {
+        let start = phys as usize;
+        let mut done = 0;
+        while done < length {
+            let within = (start + done) % WORD;
+            let part = within..WORD.min(within + length - done);
+            let count = part.len();
+            each(&self.words[(start + done) / WORD], part, done);
+            done += count;
+        }
+    }
+
+    fn fill(&self, phys: u64, length: usize, value: u8) {
+        self.each(phys, length, |word, part, _| change(word, part, |bytes| bytes.fill(value)));
     }
 
     fn counts(&self, phys: u64, pages: usize) -> &[AtomicU32] {
@@ -63,9 +84,7 @@ impl PageMemory for HeapMemory {
         }
         // Whoever forgets to fill pages shall see it.
         let value = if zeroed { 0 } else { 0xa5 };
-        for byte in self.at(phys, pages * PAGE_SIZE as usize) {
-            byte.store(value, Ordering::Relaxed);
-        }
+        self.fill(phys, pages * PAGE_SIZE as usize, value);
         Some(phys)
     }
 
@@ -86,28 +105,27 @@ impl PageMemory for HeapMemory {
     }
 
     fn read(&self, phys: u64, buffer: &mut [u8]) {
-        let bytes = self.at(phys, buffer.len());
-        for (to, from) in buffer.iter_mut().zip(bytes) {
-            *to = from.load(Ordering::Relaxed);
-        }
+        self.each(phys, buffer.len(), |word, part, at| {
+            let bytes = word.load(Ordering::Relaxed).to_ne_bytes();
+            buffer[at..at + part.len()].copy_from_slice(&bytes[part]);
+        });
     }
 
     fn write(&self, phys: u64, bytes: &[u8]) {
-        for (from, to) in bytes.iter().zip(self.at(phys, bytes.len())) {
-            to.store(*from, Ordering::Relaxed);
-        }
+        self.each(phys, bytes.len(), |word, part, at| {
+            let from = &bytes[at..at + part.len()];
+            change(word, part, |bytes| bytes.copy_from_slice(from));
+        });
     }
 
     fn zero(&self, phys: u64, length: usize) {
-        for byte in self.at(phys, length) {
-            byte.store(0, Ordering::Relaxed);
-        }
+        self.fill(phys, length, 0);
     }
 
     fn copy(&self, from: u64, to: u64, length: usize) {
-        for (from, to) in self.at(from, length).iter().zip(self.at(to, length)) {
-            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
-        }
+        let mut buffer = vec![0; length];
+        self.read(from, &mut buffer);
+        self.write(to, &buffer);
     }
 
     fn zero_page(&self) -> u64 {
@@ -120,5 +138,24 @@ impl PageMemory for HeapMemory {
 
     fn free_pages(&self) -> u64 {
         self.free.lock().iter().filter(|&&free| free).count() as u64
+    }
+}
+
+/// Changes part of a word; others may change other parts at the same time.
+fn change(word: &AtomicU64, part: core::ops::Range<usize>, mut change: impl FnMut(&mut [u8])) {
+    let mut changed = |old: u64| {
+        let mut bytes = old.to_ne_bytes();
+        change(&mut bytes[part.clone()]);
+        u64::from_ne_bytes(bytes)
+    };
+    if part.len() == WORD {
+        word.store(changed(0), Ordering::Relaxed);
+        return;
+    }
+    let mut old = word.load(Ordering::Relaxed);
+    while let Err(now) =
+        word.compare_exchange_weak(old, changed(old), Ordering::Relaxed, Ordering::Relaxed)
+    {
+        old = now;
     }
 }

@@ -276,6 +276,11 @@ impl Locked<'_> {
         self.children.insert(name.into(), Arc::downgrade(child));
     }
 
+    /// Unlocks; what it kept is to be dropped when no other directory is locked either.
+    pub(crate) fn unlock(self) -> impl Sized + use<> {
+        self.keep
+    }
+
     /// The directory.
     pub(crate) fn inode(&self) -> &Arc<dyn Inode> {
         &self.directory.inode

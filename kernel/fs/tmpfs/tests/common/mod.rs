@@ -45,13 +45,20 @@ impl World {
         Self::limited(pages, Limits::NONE)
     }
 
+    pub fn with(memory: &'static HeapMemory) -> Self {
+        Self::around(memory, Tmpfs::new(memory, Limits::NONE, &directory(), NOW))
+    }
+
     pub fn limited(pages: usize, limits: Limits) -> Self {
         let memory = HeapMemory::leak(pages);
         Self::around(memory, Tmpfs::new(memory, limits, &directory(), NOW))
     }
 
-    pub fn over(pages: usize, image: &'static [u8], phys: u64) -> Self {
-        let memory = HeapMemory::leak(pages);
+    /// Over an image, which is put into the memory.
+    pub fn over(memory: &'static HeapMemory, image: &'static [u8]) -> Self {
+        let pages = image.len() / PAGE_SIZE as usize;
+        let phys = memory.allocate(pages, false).unwrap();
+        memory.write(phys, image);
         let lower = Lower { image: erofs::Image::new(image).unwrap(), phys };
         Self::around(memory, Tmpfs::over(memory, Limits::NONE, lower).unwrap())
     }
@@ -172,4 +179,20 @@ pub fn read(
         position += length;
     }
     Ok(data)
+}
+
+/// The image of a tree whose files hold what `data` says.
+pub fn image(tree: &erofs::write::Tree<Vec<u8>>) -> &'static [u8] {
+    let mut bytes = Vec::new();
+    let read = |data: &Vec<u8>, position: u64, buffer: &mut [u8]| {
+        let start = position as usize;
+        buffer.copy_from_slice(&data[start..start + buffer.len()]);
+        Ok::<usize, ()>(buffer.len())
+    };
+    let put = |piece: &[u8]| {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    };
+    erofs::write::write(tree, &erofs::write::Options::default(), read, put).unwrap();
+    Vec::leak(bytes)
 }

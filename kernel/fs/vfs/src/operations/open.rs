@@ -138,7 +138,9 @@ impl Context<'_> {
         let mut walk = Walk::new(self, at, path, how.resolve)?;
         loop {
             let slash = walk.run(None)?;
-            let Last::Name(name) = walk.take_last() else { return Err(Errno::EISDIR) };
+            let Last::Name(name) = walk.take_last() else {
+                return Err(if how.exclusive { Errno::EEXIST } else { Errno::EISDIR });
+            };
             if slash {
                 return Err(Errno::EISDIR);
             }

@@ -14,6 +14,9 @@ use crate::notify::{Event, EventKind};
 use crate::types::Kind;
 use crate::walk::{Last, Parent, Resolve};
 
+/// What had the old name, and what had the new one.
+type Renamed = (Arc<Dentry>, Option<Arc<Dentry>>);
+
 /// One end of a rename.
 struct End {
     directory: Location,
@@ -49,28 +52,15 @@ impl Context<'_> {
         let renaming = superblock.renaming.write();
         let done = if Arc::ptr_eq(one, two) {
             let mut locked = one.lock();
-            let ends = self.check_rename(&from, &to, &mut locked, None, how)?;
-            if let Some((_, target)) = &ends {
-                locked.inode().rename(&from.name, locked.inode(), &to.name, how, self.now)?;
-                locked.remove(&from.name);
-                apply(&from, &to, ends.as_ref().map(|ends| &ends.0), target, how, |end, child| {
-                    locked.adopt(&end.name, child);
-                });
-            }
-            ends
+            let done = self.rename_locked(&from, &to, &mut locked, None, how);
+            // Dentries that this was the last to use go when no directory is locked.
+            drop(locked.unlock());
+            done?
         } else {
             let (mut first, mut second) = Dentry::lock_both(one, two);
-            let ends = self.check_rename(&from, &to, &mut first, Some(&mut second), how)?;
-            if let Some((_, target)) = &ends {
-                first.inode().rename(&from.name, second.inode(), &to.name, how, self.now)?;
-                first.remove(&from.name);
-                apply(&from, &to, ends.as_ref().map(|ends| &ends.0), target, how, |end, child| {
-                    let into_first = core::ptr::eq(end, &raw const from);
-                    let locked = if into_first { &mut first } else { &mut second };
-                    locked.adopt(&end.name, child);
-                });
-            }
-            ends
+            let done = self.rename_locked(&from, &to, &mut first, Some(&mut second), how);
+            drop((first.unlock(), second.unlock()));
+            done?
         };
         superblock.count_rename();
         drop(renaming);
@@ -85,9 +75,40 @@ impl Context<'_> {
         Ok(())
     }
 
+    /// Renames in locked directories: `first` holds the old name, `second` the new one, `None` if
+    /// it is the same directory. Tells what had the old and the new name, or `None` if nothing
+    /// was to be done.
+    fn rename_locked<'l>(
+        &self,
+        from: &End,
+        to: &End,
+        first: &mut Locked<'l>,
+        mut second: Option<&mut Locked<'l>>,
+        how: Rename,
+    ) -> Result<Option<Renamed>, Errno> {
+        let renamed = self.check_rename(from, to, first, second.as_deref_mut(), how)?;
+        let Some((source, target)) = &renamed else { return Ok(None) };
+        let into = second.as_deref().unwrap_or(first).inode().clone();
+        first.inode().rename(&from.name, &into, &to.name, how, self.now)?;
+        first.remove(&from.name);
+        match second {
+            Some(second) => second.adopt(&to.name, source),
+            None => first.adopt(&to.name, source),
+        }
+        source.move_to(to.directory.dentry(), &to.name);
+        match target {
+            Some(target) if how == Rename::Exchange => {
+                first.adopt(&from.name, target);
+                target.move_to(from.directory.dentry(), &from.name);
+            }
+            Some(target) => target.mark_deleted(),
+            None => {}
+        }
+        Ok(renamed)
+    }
+
     /// All that can speak against it. `None` if both names have the same inode, and so nothing
     /// is to be done; otherwise what has the old and the new name.
-    #[expect(clippy::type_complexity, reason = "two ends, one optional, or nothing to do")]
     fn check_rename(
         &self,
         from: &End,
@@ -95,7 +116,7 @@ impl Context<'_> {
         first: &mut Locked<'_>,
         second: Option<&mut Locked<'_>>,
         how: Rename,
-    ) -> Result<Option<(Arc<Dentry>, Option<Arc<Dentry>>)>, Errno> {
+    ) -> Result<Option<Renamed>, Errno> {
         let same_directory = second.is_none();
         let source = first.child(&from.name)?;
         let target = match second {
@@ -195,27 +216,5 @@ impl End {
     fn new(parent: Parent, not_a_name: Errno) -> Result<Self, Errno> {
         let Last::Name(name) = parent.last else { return Err(not_a_name) };
         Ok(Self { directory: parent.directory, name, slash: parent.slash })
-    }
-}
-
-/// Brings the cached names in line with what the file system has done.
-fn apply(
-    from: &End,
-    to: &End,
-    source: Option<&Arc<Dentry>>,
-    target: &Option<Arc<Dentry>>,
-    how: Rename,
-    mut adopt: impl FnMut(&End, &Arc<Dentry>),
-) {
-    let Some(source) = source else { return };
-    adopt(to, source);
-    source.move_to(to.directory.dentry(), &to.name);
-    match target {
-        Some(target) if how == Rename::Exchange => {
-            adopt(from, target);
-            target.move_to(from.directory.dentry(), &from.name);
-        }
-        Some(target) => target.mark_deleted(),
-        None => {}
     }
 }
