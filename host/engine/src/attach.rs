@@ -18,6 +18,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The signal that tells of a terminal's new size (SIGWINCH).
 pub const WINDOW_CHANGED: i32 = 28;
 
+/// The signal of a program whose output nobody reads (SIGPIPE).
+const BROKEN_PIPE: i32 = 13;
+
 /// What a caller wants of an attached instance.
 pub struct Options<'a> {
     /// When to end it by force.
@@ -105,7 +108,7 @@ impl Session {
                     if read == 0 {
                         instance.console = None;
                     }
-                    write(&instance.output, &self.buffer[..read])?;
+                    put(&mut self.end, &instance.output, &self.buffer[..read])?;
                 }
                 Source::Complaints => {
                     let read = read(instance.complaints.as_ref(), &mut self.buffer)?;
@@ -233,8 +236,8 @@ impl Session {
 
     fn show(&mut self, frame: &Frame<'_>, instance: &Instance) -> Result<()> {
         match frame.kind {
-            Kind::Stdout => return write(&instance.output, frame.payload),
-            Kind::Stderr => return write(&instance.error, frame.payload),
+            Kind::Stdout => return put(&mut self.end, &instance.output, frame.payload),
+            Kind::Stderr => return put(&mut self.end, &instance.error, frame.payload),
             Kind::Exit => {
                 let status = frame.status().unwrap_or(0) & 0xff;
                 self.end.get_or_insert(End::Exited(status));
@@ -294,7 +297,7 @@ impl Session {
                         if read == 0 {
                             instance.console = None;
                         }
-                        write(&instance.output, &self.buffer[..read])?;
+                        put(&mut self.end, &instance.output, &self.buffer[..read])?;
                         progress = true;
                     }
                     Source::Complaints => {
@@ -363,15 +366,30 @@ fn read(descriptor: Option<&OwnedFd>, buffer: &mut [u8]) -> Result<usize> {
     }
 }
 
-/// Writes all of `bytes`. A reader that has gone away ends the run quietly, as it would end a
+/// Writes output of the guest. A reader that has gone away ends the run, as it would end a
 /// program.
-fn write(descriptor: &OwnedFd, bytes: &[u8]) -> Result<()> {
+fn put(end: &mut Option<End>, stream: &OwnedFd, bytes: &[u8]) -> Result<()> {
+    match write(stream, bytes) {
+        Err(rustix::io::Errno::PIPE) => {
+            end.get_or_insert(End::Interrupted(BROKEN_PIPE));
+            Ok(())
+        }
+        result => result.context(|| "cannot write the guest's output"),
+    }
+}
+
+/// Writes all of `bytes`, also when the stream does not block.
+fn write(descriptor: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<()> {
     let mut rest = bytes;
     while !rest.is_empty() {
         match rustix::io::write(descriptor, rest) {
             Ok(length) => rest = &rest[length..],
             Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error).context(|| "cannot write the guest's output"),
+            Err(rustix::io::Errno::AGAIN) => {
+                let mut set = [PollFd::new(descriptor, PollFlags::OUT)];
+                let _ = rustix::event::poll(&mut set, None);
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(())
