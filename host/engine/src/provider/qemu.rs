@@ -9,6 +9,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use abi_report::{DEBUG_PORT, EXIT_PORT};
 use drupe_sys::{Executable, Program};
@@ -17,6 +18,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use super::{Capability, Input, Instance, Launch, Provider};
 use crate::Platform;
 use crate::error::{Context, Error, Result};
+use crate::home::{Home, write_whole};
 
 const MIB: u64 = 1 << 20;
 
@@ -185,15 +187,27 @@ pub(crate) fn find_qemu() -> Result<PathBuf> {
         })
 }
 
-/// Whether this host's KVM runs real guests.
+/// How long a tiny guest may take.
+const LONGEST_PROBE: Duration = Duration::from_secs(2);
+
+/// Whether this host's KVM runs real guests. It is tried once after each start of the host.
 ///
 /// # Errors
-/// Says why not. Some nested hosts emulate ring 0 slowly and deliver system calls of ring 3
-/// without raising the privilege, so that the presence of the device proves nothing: KVM
-/// counts as unsound until a guest has shown the opposite.
-pub(crate) fn kvm_is_sound() -> std::result::Result<(), &'static str> {
+/// Says why not.
+pub(crate) fn kvm_is_sound() -> std::result::Result<(), String> {
     if std::fs::metadata("/dev/kvm").is_err() {
-        return Err("this host has no /dev/kvm");
+        return Err("this host has no /dev/kvm".to_owned());
     }
-    Err("/dev/kvm is not proven to run guests correctly")
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let known = Home::from_environment().and_then(|home| home.folder("kvm")).ok();
+    let known = known.map(|folder| folder.join(boot.trim()));
+    if let Some(answer) = known.as_ref().and_then(|file| std::fs::read_to_string(file).ok()) {
+        return if answer.is_empty() { Ok(()) } else { Err(answer) };
+    }
+    let answer = drupe_sys::probe_kvm(LONGEST_PROBE);
+    if let Some(file) = known {
+        // Without a folder to remember it in, it is tried again.
+        let _ = write_whole(&file, answer.as_ref().err().map_or(b"", |reason| reason.as_bytes()));
+    }
+    answer
 }
