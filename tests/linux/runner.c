@@ -310,11 +310,13 @@ static int usage(void)
     return 2;
 }
 
-static int run_helper(int argc, char **argv)
+/* --helper NAME arguments: the helper sees NAME as its first. --helper=NAME, for scripts, which
+ * can pass only one argument of their own: the helper sees everything. */
+static int run_helper(const char *name, int argc, char **argv)
 {
     for (const struct helper *const *at = __start_suite_helpers; at < __stop_suite_helpers; at++)
-        if (strcmp((*at)->name, argv[2]) == 0)
-            return (*at)->body(argc - 2, argv + 2);
+        if (strcmp((*at)->name, name) == 0)
+            return (*at)->body(argc, argv);
     return 98;
 }
 
@@ -335,7 +337,9 @@ int main(int argc, char **argv)
     struct options options = {.deadline = 10, .repeat = 1};
     int mode = 0;
     if (argc > 2 && strcmp(argv[1], "--helper") == 0)
-        return run_helper(argc, argv);
+        return run_helper(argv[2], argc - 2, argv + 2);
+    if (argc > 1 && strncmp(argv[1], "--helper=", 9) == 0)
+        return run_helper(argv[1] + 9, argc, argv);
     find_program();
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];

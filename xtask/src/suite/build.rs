@@ -12,8 +12,10 @@ use anyhow::{Context, Result, bail};
 use crate::process::{check, on_path};
 
 /// The families in the order in which a kernel learns them.
-const FAMILIES: &[&str] =
-    &["basic", "memory", "file", "event", "thread", "signal", "process", "terminal", "system"];
+const FAMILIES: &[&str] = &[
+    "basic", "memory", "file", "event", "thread", "signal", "process", "socket", "terminal",
+    "system",
+];
 
 const SOURCES: &str = "tests/linux";
 const OUTPUT: &str = "target/suite";

@@ -7,6 +7,15 @@
 
 static char output[2048];
 
+static void collect_output(int fd)
+{
+    unsigned length = 0;
+    long got;
+    while ((got = read(fd, output + length, sizeof output - 1 - length)) > 0)
+        length += (unsigned)got;
+    NEED(close(fd));
+}
+
 /* Starts a helper with `extra` arguments and collects what it writes to descriptor 9. */
 static int start_helper(char *const *extra, char *const *environment, void (*prepare)(void))
 {
@@ -27,11 +36,7 @@ static int start_helper(char *const *extra, char *const *environment, void (*pre
         _exit(111);
     }
     NEED(close(ends[1]));
-    unsigned length = 0;
-    long got;
-    while ((got = read(ends[0], output + length, sizeof output - 1 - length)) > 0)
-        length += (unsigned)got;
-    NEED(close(ends[0]));
+    collect_output(ends[0]);
     return await(child);
 }
 
@@ -250,35 +255,54 @@ static int run_script(const char *name)
         _exit(111);
     }
     NEED(close(ends[1]));
-    read(ends[0], output, sizeof output - 1);
-    NEED(close(ends[0]));
+    collect_output(ends[0]);
     return await(child);
 }
 
-/* The interpreter gets one argument, spaces and all, then the script's path and the rest. Such an
- * argument is no option of the runner: it ends with 2. */
-CASE(execve_script_one_argument, NEEDS_EXEC | NEEDS_FORK)
+/* The interpreter gets one argument, the script's path as it was given, then the rest; the first
+ * argument of the call is lost. */
+CASE(execve_script_arguments, NEEDS_EXEC | NEEDS_FORK)
 {
-    make_script("f", "#!%s --helper arguments\n");
+    make_script("f", "#!%s --helper=everything\n");
     observe_status("status", run_script("./f"));
+    observe_text("output", output);
+    make_script("g", "#! \t %s   --helper=everything   \t\nsecond line\n");
+    observe_status("status", run_script("g"));
+    observe_text("output", output);
+    make_script("h", "#!%s --helper=everything one argument\n");
+    observe_status("spaces_belong_to_the_name", run_script("./h"));
 }
 
-CASE(execve_script_link_chain, NEEDS_EXEC | NEEDS_FORK)
+CASE(execve_script_without_argument, NEEDS_EXEC | NEEDS_FORK)
 {
-    char path[PATH_MAX];
-    /* a script as interpreter of a script */
-    make_script("inner", "#!%s --list\n");
-    put_file("outer", "#!./inner  \t argument\n");
+    /* The runner takes the script's name for an option that it does not know. */
+    make_script("f", "#!%s\n");
+    NEED(dup2((int)NEED(open("/dev/null", O_WRONLY)), 1));
+    observe_status("status", run_script("./f"));
+    make_script("no_newline", "#!%s");
+    observe_status("no_newline", run_script("./no_newline"));
+}
+
+CASE(execve_script_of_script, NEEDS_EXEC | NEEDS_FORK)
+{
+    make_script("inner", "#!%s --helper=everything\n");
+    put_file("outer", "#!./inner outer-argument\n");
     NEED(chmod("outer", 0755));
-    NEED(RAW(SYS_getcwd, path, sizeof path));
-    CHILD(child)
-    {
-        char *arguments[] = {"x", "--bad", NULL};
-        NEED(dup2((int)NEED(open("/dev/null", O_WRONLY)), 1));
-        execve("./outer", arguments, no_environment);
-        _exit(errno);
+    observe_status("status", run_script("./outer"));
+    observe_text("output", output);
+}
+
+CASE(execve_script_depth, NEEDS_EXEC | NEEDS_FORK)
+{
+    char name[4] = "s0", line[16];
+    make_script("s0", "#!%s --helper=everything\n");
+    for (int i = 1; i < 8; i++) {
+        snprintf(line, sizeof line, "#!./s%d\n", i - 1);
+        name[1] = (char)('0' + i);
+        put_file(name, line);
+        NEED(chmod(name, 0755));
+        observe_status("status", run_script(name));
     }
-    observe_status("status", await(child));
 }
 
 CASE(execve_script_errors)

@@ -18,6 +18,14 @@ HELPER(arguments)
     return 0;
 }
 
+/* Writes everything it was started with to descriptor 9; of absolute paths only that. */
+HELPER(everything)
+{
+    for (int i = 0; i < argc; i++)
+        dprintf(9, "[%s]", argv[i][0] == '/' ? "path" : argv[i]);
+    return 0;
+}
+
 /* fd: writes the environment. */
 HELPER(environment)
 {
