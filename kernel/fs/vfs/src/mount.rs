@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use errno::Errno;
 use hashbrown::HashMap;
@@ -66,6 +66,8 @@ pub struct Mount {
     root: Arc<Dentry>,
     /// What it covers; `None` for a root or a mount without a place.
     parent: Option<Location>,
+    /// Whether it was taken away from there.
+    unmounted: AtomicBool,
     flags: AtomicU32,
 }
 
@@ -73,8 +75,19 @@ impl Mount {
     /// A mount that no path leads to, for files without names.
     pub fn detached(superblock: Arc<Superblock>, flags: MountFlags) -> Arc<Self> {
         let root = superblock.root().clone();
+        Arc::new(Self::assemble(0, superblock, root, None, flags))
+    }
+
+    fn assemble(
+        number: u64,
+        superblock: Arc<Superblock>,
+        root: Arc<Dentry>,
+        parent: Option<Location>,
+        flags: MountFlags,
+    ) -> Self {
         let flags = AtomicU32::new(flags.0);
-        Arc::new(Self { number: 0, superblock, root, parent: None, flags })
+        let unmounted = AtomicBool::new(false);
+        Self { number, superblock, root, parent, unmounted, flags }
     }
 
     /// Its number, for `/proc/*/mountinfo`; 0 if it has no place.
@@ -92,9 +105,19 @@ impl Mount {
         &self.root
     }
 
-    /// The place that it covers.
+    /// The place that it covers; `None` for a root, and when it was unmounted but is still in
+    /// use.
     pub fn parent(&self) -> Option<&Location> {
-        self.parent.as_ref()
+        self.parent.as_ref().filter(|_| !self.unmounted.load(Ordering::Acquire))
+    }
+
+    /// Uncovers its place, once.
+    fn leave(&self) {
+        if let Some(parent) = &self.parent
+            && !self.unmounted.swap(true, Ordering::AcqRel)
+        {
+            parent.dentry().uncover();
+        }
     }
 
     /// Its restrictions.
@@ -120,9 +143,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        if let Some(parent) = &self.parent {
-            parent.dentry().uncover();
-        }
+        self.leave();
     }
 }
 
@@ -153,9 +174,7 @@ impl Namespace {
         listener: Option<Arc<dyn Listener>>,
     ) -> Arc<Self> {
         let root = superblock.root().clone();
-        let flags = AtomicU32::new(flags.0);
-        let mount =
-            Arc::new(Mount { number: 1, superblock, root: root.clone(), parent: None, flags });
+        let mount = Arc::new(Mount::assemble(1, superblock, root.clone(), None, flags));
         Arc::new(Self {
             root: Location::new(mount, root),
             table: RwSpinLock::new(ranks::MOUNTS, Table::new()),
@@ -193,9 +212,8 @@ impl Namespace {
         }
         let key = key(place.mount(), place.dentry());
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let flags = AtomicU32::new(flags.0);
         place.dentry().cover();
-        let mount = Arc::new(Mount { number, superblock, root, parent: Some(place), flags });
+        let mount = Arc::new(Mount::assemble(number, superblock, root, Some(place), flags));
         let mut table = self.table.write();
         if table.contains_key(&key) {
             // Another mount has just come here: ours goes on top of that one.
@@ -241,6 +259,7 @@ impl Namespace {
         let removed = table.remove(&key);
         self.changes.fetch_add(1, Ordering::AcqRel);
         drop(table);
+        mount.leave();
         drop(removed);
         Ok(())
     }

@@ -42,15 +42,14 @@ pub struct World {
 
 impl World {
     pub fn new(pages: usize) -> Self {
-        Self::limited(pages, Limits::NONE)
+        Self::with(HeapMemory::leak(pages))
     }
 
     pub fn with(memory: &'static HeapMemory) -> Self {
         Self::around(memory, Tmpfs::new(memory, Limits::NONE, &directory(), NOW))
     }
 
-    pub fn limited(pages: usize, limits: Limits) -> Self {
-        let memory = HeapMemory::leak(pages);
+    pub fn limited_in(memory: &'static HeapMemory, limits: Limits) -> Self {
         Self::around(memory, Tmpfs::new(memory, limits, &directory(), NOW))
     }
 
