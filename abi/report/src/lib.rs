@@ -81,6 +81,9 @@ kinds! {
     Stderr = 8,
     /// What a task is doing: UTF-8 text. A [`Kind::Backtrace`] of that task may follow.
     TaskDump = 9,
+    /// The guest takes frames from now on. Without it the host sends none that expect an effect: a
+    /// signal for drupe then ends the instance at once.
+    Listening = 10,
     /// To the guest: bytes for standard input or the terminal.
     Input = 64,
     /// To the guest: standard input has ended.

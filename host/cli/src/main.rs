@@ -5,6 +5,7 @@
 
 mod build;
 mod doctor;
+mod gdb;
 mod run;
 mod terminal;
 mod values;

@@ -14,8 +14,8 @@ use drupe_engine::attach::{End, Options, attach};
 use drupe_engine::provider::{Capability, Machine, Process, Provider, Qemu, Streams, check};
 use drupe_engine::{Configuration, Home, Kernel, Launch, Root, Settings, Source};
 
-use crate::terminal;
 use crate::values::{parse_size, parse_time, variables};
+use crate::{gdb, terminal};
 
 /// Ctrl-C, a terminal that changes its size, a terminal that goes away, a polite end.
 const SIGNALS: &[i32] = &[1, 2, 15, drupe_engine::attach::WINDOW_CHANGED];
@@ -127,6 +127,10 @@ impl Run {
             Some(file) => Kernel::from_file(file)?,
             None => Kernel::installed(&home, provider.platform(), &progress)?,
         };
+        if let Some(port) = self.gdb {
+            let script = gdb::write_script(&home, port, kernel.symbols(), source.program_file())?;
+            eprintln!("drupe: waiting for a debugger: gdb -x {}", script.display());
+        }
         let launch = Launch {
             kernel,
             configuration: self.configuration(&root, source.settings),

@@ -91,11 +91,11 @@ fn a_guest_that_hangs_is_ended_and_leaves_nobody() {
     assert!(ended.error.contains("--timeout"));
 }
 
-/// Starts the guest that hangs, sends `signal` to drupe, and returns its exit code and signal when all
+/// Starts a guest, sends `signal` to drupe, and returns how drupe ended when all
 /// processes are gone.
-fn interrupted_by(signal: i32) -> std::process::ExitStatus {
+fn interrupted_by(signal: i32, guest: &str) -> std::process::ExitStatus {
     let place = Place::new();
-    let kernel = place.guest("hang.c");
+    let kernel = place.guest(guest);
     let mut child = place
         .drupe()
         .args(["run", "--kernel"])
@@ -117,14 +117,20 @@ fn interrupted_by(signal: i32) -> std::process::ExitStatus {
 
 #[test]
 fn interrupting_ends_the_guest() {
-    assert_eq!(interrupted_by(2).code(), Some(130));
-    assert_eq!(interrupted_by(15).code(), Some(143));
+    assert_eq!(interrupted_by(2, "hang.c").code(), Some(130));
+    assert_eq!(interrupted_by(15, "hang.c").code(), Some(143));
+}
+
+#[test]
+fn a_guest_that_listens_gets_the_signal() {
+    assert_eq!(interrupted_by(2, "listen.c").code(), Some(42));
+    assert_eq!(interrupted_by(15, "listen.c").code(), Some(55));
 }
 
 #[test]
 fn killing_drupe_leaves_no_orphans() {
     use std::os::unix::process::ExitStatusExt;
-    assert_eq!(interrupted_by(9).signal(), Some(9));
+    assert_eq!(interrupted_by(9, "hang.c").signal(), Some(9));
 }
 
 #[test]

@@ -112,6 +112,14 @@ impl Source {
         Ok(Self { origin, settings })
     }
 
+    /// The program's file on this host, if it comes from one.
+    pub fn program_file(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::Program(program, _) => Some(program),
+            Origin::Folder(..) | Origin::Archive(..) => None,
+        }
+    }
+
     /// The files of its root, each with the reason.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! Connecting a running instance to its caller until it ends.
 
-use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+mod streams;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use abi_report::{Decoder, FIRST_IS_EXACT, Frame, HEAD_LEN, Kind, Level, MAX_PAYLOAD};
@@ -12,14 +14,22 @@ use crate::error::{Context, Error, Result};
 use crate::provider::{Input, Instance};
 use crate::symbols;
 
+use streams::{Control, note, put, read, write};
+
 /// How long reports may still come after a panic, a death or a demand for them.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How many signals a guest gets before the next one ends it by force.
+const SIGNALS_PASSED: u32 = 2;
+
+/// How long a guest may take after it was told to stop.
+const STOP_TIME: Duration = Duration::from_secs(10);
+
+/// The signal of Ctrl-C (SIGINT).
+const INTERRUPT: i32 = 2;
+
 /// The signal that tells of a terminal's new size (SIGWINCH).
 pub const WINDOW_CHANGED: i32 = 28;
-
-/// The signal of a program whose output nobody reads (SIGPIPE).
-const BROKEN_PIPE: i32 = 13;
 
 /// What a caller wants of an attached instance.
 pub struct Options<'a> {
@@ -51,10 +61,14 @@ pub enum End {
 pub fn attach(mut instance: Instance, options: &Options<'_>) -> Result<End> {
     let mut session = Session {
         decoder: Decoder::new(),
+        control: Control::default(),
         end: None,
         failure: None,
         deadline: options.timeout.map(|timeout| Instant::now() + timeout),
         is_dumping: false,
+        is_listening: false,
+        passed_signals: 0,
+        stopping: None,
         report_open: true,
         deaths: Vec::new(),
         tree_alive: true,
@@ -62,6 +76,9 @@ pub fn attach(mut instance: Instance, options: &Options<'_>) -> Result<End> {
         buffer: vec![0; MAX_PAYLOAD + HEAD_LEN],
         level: options.level,
     };
+    if matches!(instance.input, Input::Frames(None)) {
+        session.control.queue(Kind::InputEnd, &[]);
+    }
     while !session.step(&mut instance, options.signals)? {}
     session.drain(&mut instance)?;
     instance.tree.kill();
@@ -70,10 +87,17 @@ pub fn attach(mut instance: Instance, options: &Options<'_>) -> Result<End> {
 
 struct Session {
     decoder: Decoder,
+    /// Frames for the guest.
+    control: Control,
     end: Option<End>,
     failure: Option<Error>,
     deadline: Option<Instant>,
     is_dumping: bool,
+    /// Whether the guest takes frames.
+    is_listening: bool,
+    /// How many signals were passed to the guest, and the last one that must end it.
+    passed_signals: u32,
+    stopping: Option<i32>,
     report_open: bool,
     deaths: Vec<Death>,
     tree_alive: bool,
@@ -91,6 +115,7 @@ enum Source {
     Console,
     Complaints,
     Input,
+    Control,
 }
 
 impl Session {
@@ -98,7 +123,7 @@ impl Session {
     fn step(&mut self, instance: &mut Instance, signals: Option<&Signals>) -> Result<bool> {
         let ready = self.wait(instance, signals)?;
         if ready.is_empty() {
-            return Ok(self.time_is_over(instance));
+            return Ok(self.time_is_over());
         }
         for source in ready {
             match source {
@@ -119,10 +144,11 @@ impl Session {
                     self.complaints.truncate(MAX_PAYLOAD);
                 }
                 Source::Input => self.forward_input(instance)?,
+                Source::Control => self.control.flush(&instance.control),
                 Source::Deaths => self.next_death(instance)?,
                 Source::Signals => match signals.and_then(Signals::next_signal) {
-                    Some(WINDOW_CHANGED) => tell_size(instance),
-                    Some(signal) => self.end = Some(End::Interrupted(signal)),
+                    Some(WINDOW_CHANGED) => self.tell_size(instance),
+                    Some(signal) => self.interrupt(signal),
                     None => {}
                 },
             }
@@ -153,15 +179,27 @@ impl Session {
         if let Some(complaints) = &instance.complaints {
             sources.push((Source::Complaints, complaints.as_fd()));
         }
-        if let Input::Frames(Some(input)) = &instance.input {
+        // What the guest has not taken yet must not grow without end.
+        if let Input::Frames(Some(input)) = &instance.input
+            && self.control.is_empty()
+        {
             sources.push((Source::Input, input.as_fd()));
+        }
+        if !self.control.is_empty() {
+            sources.push((Source::Control, instance.control.as_fd()));
         }
         if let Some(signals) = signals {
             sources.push((Source::Signals, signals.as_fd()));
         }
         let mut set: Vec<PollFd<'_>> = sources
             .iter()
-            .map(|(_, descriptor)| PollFd::from_borrowed_fd(*descriptor, PollFlags::IN))
+            .map(|(source, descriptor)| {
+                let wanted = match source {
+                    Source::Control => PollFlags::OUT,
+                    _ => PollFlags::IN,
+                };
+                PollFd::from_borrowed_fd(*descriptor, wanted)
+            })
             .collect();
         loop {
             let left = self.deadline.map(|deadline| {
@@ -182,17 +220,48 @@ impl Session {
             .collect())
     }
 
+    /// drupe was told to stop: passes that on to a guest that listens, and insists when it is
+    /// told again or the guest takes too long.
+    fn interrupt(&mut self, signal: i32) {
+        if !self.is_listening || self.passed_signals >= SIGNALS_PASSED {
+            self.end = Some(End::Interrupted(signal));
+            return;
+        }
+        self.passed_signals += 1;
+        self.control.queue(Kind::Signal, &(signal as u32).to_le_bytes());
+        // A program may have reasons to go on after Ctrl-C; the others are demands.
+        if signal != INTERRUPT {
+            let latest = Instant::now() + STOP_TIME;
+            self.stopping = Some(signal);
+            self.deadline = Some(self.deadline.map_or(latest, |deadline| deadline.min(latest)));
+        }
+    }
+
     /// The deadline has passed: asks for reports, or gives up waiting for them.
-    fn time_is_over(&mut self, instance: &Instance) -> bool {
+    fn time_is_over(&mut self) -> bool {
         if self.is_dumping || self.end.is_some() {
             return true;
         }
+        if let Some(signal) = self.stopping {
+            self.end = Some(End::Interrupted(signal));
+            return true;
+        }
         self.end = Some(End::TimedOut);
+        if !self.is_listening {
+            return true;
+        }
         self.expect_reports();
         // A guest that hangs in its kernel does not read this; then there are no reports.
-        let frame = abi_report::head(Kind::Dump, 0, 0);
-        let _ = rustix::net::send(&instance.control, &frame, rustix::net::SendFlags::DONTWAIT);
+        self.control.queue(Kind::Dump, &[]);
         false
+    }
+
+    /// Tells the guest the size of the terminal that its output goes to.
+    fn tell_size(&mut self, instance: &Instance) {
+        let Ok(size) = rustix::termios::tcgetwinsize(&instance.output) else { return };
+        let [a, b] = size.ws_row.to_le_bytes();
+        let [c, d] = size.ws_col.to_le_bytes();
+        self.control.queue(Kind::Resize, &[a, b, c, d]);
     }
 
     fn expect_reports(&mut self) {
@@ -245,6 +314,7 @@ impl Session {
             Kind::Log if Level::from_number(frame.flags) <= self.level => {
                 note(&instance.error, &format!("kernel: {}", frame.text()));
             }
+            Kind::Listening => self.is_listening = true,
             Kind::Panic => {
                 self.end = Some(End::Panicked);
                 self.expect_reports();
@@ -266,16 +336,13 @@ impl Session {
 
     fn forward_input(&mut self, instance: &mut Instance) -> Result<()> {
         let Input::Frames(input) = &mut instance.input else { return Ok(()) };
-        // Half a buffer at most, so that head and payload fit into it together.
-        let (heads, payload) = self.buffer.split_at_mut(HEAD_LEN);
-        let read = read(input.as_ref(), &mut payload[..MAX_PAYLOAD / 2])?;
-        let kind = if read == 0 { Kind::InputEnd } else { Kind::Input };
-        heads.copy_from_slice(&abi_report::head(kind, 0, read));
+        let read = read(input.as_ref(), &mut self.buffer[..MAX_PAYLOAD])?;
         if read == 0 {
             *input = None;
+            self.control.queue(Kind::InputEnd, &[]);
+        } else {
+            self.control.queue(Kind::Input, &self.buffer[..read]);
         }
-        // A guest that has ended does not read any more: no error of the caller's.
-        let _ = write(&instance.control, &self.buffer[..HEAD_LEN + read]);
         Ok(())
     }
 
@@ -342,61 +409,4 @@ impl Session {
         };
         Err(if complaints.is_empty() { error } else { error.because(complaints) })
     }
-}
-
-/// Tells the guest the size of the terminal that its output goes to.
-fn tell_size(instance: &Instance) {
-    let Ok(size) = rustix::termios::tcgetwinsize(&instance.output) else { return };
-    let mut frame = abi_report::head(Kind::Resize, 0, 4).to_vec();
-    frame.extend(size.ws_row.to_le_bytes());
-    frame.extend(size.ws_col.to_le_bytes());
-    let _ = rustix::net::send(&instance.control, &frame, rustix::net::SendFlags::DONTWAIT);
-}
-
-fn read(descriptor: Option<&OwnedFd>, buffer: &mut [u8]) -> Result<usize> {
-    let Some(descriptor) = descriptor else { return Ok(0) };
-    loop {
-        match rustix::io::read(descriptor, &mut *buffer) {
-            Ok(length) => return Ok(length),
-            Err(rustix::io::Errno::INTR) => {}
-            // The other side was killed, or the terminal is gone: there is nothing more.
-            Err(rustix::io::Errno::CONNRESET | rustix::io::Errno::IO) => return Ok(0),
-            Err(error) => return Err(error).context(|| "cannot read from the instance"),
-        }
-    }
-}
-
-/// Writes output of the guest. A reader that has gone away ends the run, as it would end a
-/// program.
-fn put(end: &mut Option<End>, stream: &OwnedFd, bytes: &[u8]) -> Result<()> {
-    match write(stream, bytes) {
-        Err(rustix::io::Errno::PIPE) => {
-            end.get_or_insert(End::Interrupted(BROKEN_PIPE));
-            Ok(())
-        }
-        result => result.context(|| "cannot write the guest's output"),
-    }
-}
-
-/// Writes all of `bytes`, also when the stream does not block.
-fn write(descriptor: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<()> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        match rustix::io::write(descriptor, rest) {
-            Ok(length) => rest = &rest[length..],
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::AGAIN) => {
-                let mut set = [PollFd::new(descriptor, PollFlags::OUT)];
-                let _ = rustix::event::poll(&mut set, None);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// A line of drupe's own on the standard error stream.
-fn note(stream: &OwnedFd, text: &str) {
-    let _ = write(stream, format!("drupe: {text}\n").as_bytes());
-    let _ = io::stderr().flush();
 }
