@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use spin::Mutex;
+use lock::{Rank, SpinLock};
 
 use crate::{Chunk, Memory};
 
@@ -17,6 +17,8 @@ pub trait BufferPool: Send + Sync {
 
 /// Capacities of the buffers that [`HeapPool`] hands out, ascending.
 const CLASSES: [usize; 4] = [256, 2048, 16 * 1024, 64 * 1024];
+/// Above every lock of the stack: buffers go back from anywhere.
+const FREE: Rank = Rank::new(140, "net buffers");
 /// Free buffers kept per class; more go back to the heap.
 const KEEP: [usize; 4] = [1024, 1024, 256, 64];
 
@@ -39,7 +41,7 @@ pub struct HeapPool {
 struct Inner {
     limit: usize,
     used: AtomicUsize,
-    free: [Mutex<Vec<Arc<Buffer>>>; CLASSES.len()],
+    free: [SpinLock<Vec<Arc<Buffer>>>; CLASSES.len()],
 }
 
 #[derive(Debug)]
@@ -53,7 +55,7 @@ struct Buffer {
 impl HeapPool {
     /// A pool that lets at most `limit` bytes be in use.
     pub fn new(limit: usize) -> Arc<Self> {
-        let free = [const { Mutex::new(Vec::new()) }; CLASSES.len()];
+        let free = [const { SpinLock::new(FREE, Vec::new()) }; CLASSES.len()];
         let used = AtomicUsize::new(0);
         Arc::new(HeapPool { inner: Arc::new(Inner { limit, used, free }) })
     }
