@@ -96,9 +96,7 @@ impl File {
             Intent::Read => self.look(shared, first, max),
             Intent::Write => {
                 let beyond = first >= self.size().div_ceil(PAGE_SIZE);
-                if self.sealed(seals::WRITE | seals::FUTURE_WRITE)
-                    || beyond && self.sealed(seals::GROW)
-                {
+                if self.sealed(seals::WRITE) || beyond && self.sealed(seals::GROW) {
                     return Err(Errno::EPERM);
                 }
                 self.own(shared, first, max)

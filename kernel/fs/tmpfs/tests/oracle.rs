@@ -8,17 +8,21 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use common::World;
 use erofs::write::{Attributes, Content, Tree};
 use proptest::prelude::*;
 use rustix::fs::{
-    AtFlags, FallocateFlags, Mode, OFlags, RenameFlags, SeekFrom, fallocate, fchmod, ftruncate,
+    AtFlags, FallocateFlags, Gid, Mode, OFlags, RenameFlags, SeekFrom, Timespec, Timestamps,
+    UTIME_NOW, Uid, accessat, chmodat, chownat, utimensat, fallocate, fchmod, ftruncate,
     linkat, mkdirat, mknodat, open, openat, readlinkat, renameat_with, seek, statat, symlinkat,
     unlinkat,
 };
 use rustix::io::{pread, pwrite};
+use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
 use tmpfs::HeapMemory;
+use vfs::{Access, Credentials, TimeChange, Timestamp};
 use vfs::{
     Allocate, Final, Kind, Location, NewKind, OpenHow, PageMemory, Rename, Resolve, SeekTarget,
 };
@@ -42,6 +46,10 @@ enum Operation {
     Stat { path: String, follow: bool },
     List(String),
     Chmod { path: String, mode: u16 },
+    Mode { path: String, mode: u16 },
+    Chown { path: String, uid: Option<u32>, gid: Option<u32>, follow: bool },
+    Access { path: String, bits: u8 },
+    Times { path: String, now: bool },
     Allocate { path: String, how: u8, start: u64, length: u64 },
     Seek { path: String, start: u64, data: bool },
 }
@@ -78,6 +86,10 @@ fn how() -> impl Strategy<Value = How> {
     })
 }
 
+fn id(choices: [u32; 3]) -> impl Strategy<Value = Option<u32>> {
+    prop::option::of(prop::sample::select(choices.to_vec()))
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
     let start = || prop_oneof![0..20_000u64, Just(4096), Just(8192), 0..200_000u64];
     prop_oneof![
@@ -99,6 +111,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (path(), any::<bool>()).prop_map(|(path, follow)| Operation::Stat { path, follow }),
         1 => path().prop_map(Operation::List),
         1 => (path(), 0..0o10000u16).prop_map(|(path, mode)| Operation::Chmod { path, mode }),
+        1 => (path(), 0..0o10000u16).prop_map(|(path, mode)| Operation::Mode { path, mode }),
+        1 => (path(), id([0, 1000, 1001]), id([7, 50, 1000]), any::<bool>())
+            .prop_map(|(path, uid, gid, follow)| Operation::Chown { path, uid, gid, follow }),
+        1 => (path(), 0..8u8).prop_map(|(path, bits)| Operation::Access { path, bits }),
+        1 => (path(), any::<bool>()).prop_map(|(path, now)| Operation::Times { path, now }),
         2 => (path(), 0..3u8, start(), 1..60_000u64)
             .prop_map(|(path, how, start, length)| {
                 Operation::Allocate { path, how, start, length }
@@ -176,7 +193,8 @@ fn theirs_inner(base: BorrowedFd<'_>, operation: &Operation) -> rustix::io::Resu
             let stat = statat(base, path, flags)?;
             let directory = stat.st_mode & 0o170_000 == 0o040_000;
             let size = if directory { 0 } else { stat.st_size };
-            Ok(format!("{:o} {} {size}", stat.st_mode, stat.st_nlink))
+            let (links, uid, gid) = (stat.st_nlink, stat.st_uid, stat.st_gid);
+            Ok(format!("{:o} {links} {uid} {gid} {size}", stat.st_mode))
         }
         Operation::List(path) => {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY;
@@ -190,6 +208,24 @@ fn theirs_inner(base: BorrowedFd<'_>, operation: &Operation) -> rustix::io::Resu
         Operation::Chmod { path, mode } => {
             let file = openat(base, path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?;
             fchmod(file, Mode::from_raw_mode((*mode).into())).map(done)
+        }
+        Operation::Mode { path, mode } => {
+            chmodat(base, path, Mode::from_raw_mode((*mode).into()), AtFlags::empty()).map(done)
+        }
+        Operation::Chown { path, uid, gid, follow } => {
+            let flags = if *follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+            let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+            chownat(base, path, uid, gid, flags).map(done)
+        }
+        Operation::Access { path, bits } => {
+            let bits = rustix::fs::Access::from_bits_retain((*bits).into());
+            accessat(base, path, bits, AtFlags::empty()).map(done)
+        }
+        Operation::Times { path, now } => {
+            let nanoseconds = if *now { UTIME_NOW } else { 5 };
+            let time = Timespec { tv_sec: 9, tv_nsec: nanoseconds };
+            let times = Timestamps { last_access: time, last_modification: time };
+            utimensat(base, path, &times, AtFlags::empty()).map(done)
         }
         Operation::Allocate { path, how, start, length } => {
             let file = file_to_write(base, path)?;
@@ -254,6 +290,7 @@ fn ours_inner(world: &World, operation: &Operation) -> Result<String, errno::Err
                 return Err(errno::Errno::ESPIPE);
             }
             world.write(&**place.inode(), *start, &bytes(*seed, *length))?;
+            context.strip_set_id(&place);
             Ok(length.to_string())
         }
         Operation::Read { path, start, length } => {
@@ -283,7 +320,8 @@ fn ours_inner(world: &World, operation: &Operation) -> Result<String, errno::Err
             let end = if *follow { Final::Follow } else { Final::NoFollow };
             let (stat, _) = resolve(path, end)?.metadata();
             let size = if stat.kind == Kind::Directory { 0 } else { stat.size };
-            Ok(format!("{:o} {} {size}", stat.mode(), stat.links))
+            let (links, uid, gid) = (stat.links, stat.uid, stat.gid);
+            Ok(format!("{:o} {links} {uid} {gid} {size}", stat.mode()))
         }
         Operation::List(path) => {
             let place = opened(world, path, OpenHow { directory: true, ..read })?;
@@ -299,6 +337,21 @@ fn ours_inner(world: &World, operation: &Operation) -> Result<String, errno::Err
             let place = opened(world, path, read)?;
             context.change_mode(&place, *mode).map(done)
         }
+        Operation::Mode { path, mode } => {
+            context.change_mode(&resolve(path, Final::Follow)?, *mode).map(done)
+        }
+        Operation::Chown { path, uid, gid, follow } => {
+            let end = if *follow { Final::Follow } else { Final::NoFollow };
+            context.change_owner(&resolve(path, end)?, *uid, *gid).map(done)
+        }
+        Operation::Access { path, bits } => {
+            context.check(&resolve(path, Final::Follow)?, Access::from_bits(*bits)).map(done)
+        }
+        Operation::Times { path, now } => {
+            let time = Timestamp { seconds: 9, nanoseconds: 5 };
+            let change = if *now { TimeChange::Now } else { TimeChange::To(time) };
+            context.change_times(&resolve(path, Final::Follow)?, change, change).map(done)
+        }
         Operation::Allocate { path, how, start, length } => {
             let place = opened(world, path, write)?;
             if place.kind() == Kind::Fifo {
@@ -309,7 +362,9 @@ fn ours_inner(world: &World, operation: &Operation) -> Result<String, errno::Err
                 Allocate::Reserve { keep_size: true },
                 Allocate::PunchHole,
             ][usize::from(*how)];
-            place.inode().allocate(how, *start, *start + *length, common::NOW).map(done)
+            place.inode().allocate(how, *start, *start + *length, common::NOW)?;
+            context.strip_set_id(&place);
+            Ok(String::new())
         }
         Operation::Seek { path, start, data } => {
             let place = opened(world, path, read)?;
@@ -388,7 +443,44 @@ fn lower() -> &'static [u8] {
     common::image(&tree)
 }
 
-fn run(memory: &'static HeapMemory, operations: &[Operation], over_image: bool) {
+/// A thread that is an ordinary user, and does what it is told.
+struct User {
+    tell: Sender<Operation>,
+    hear: Receiver<Outcome>,
+}
+
+const USER: u32 = 1000;
+const GROUPS: [u32; 2] = [1000, 7];
+
+impl User {
+    fn new(base: &OwnedFd) -> Self {
+        let base = base.try_clone().unwrap();
+        let (tell, told) = channel();
+        let (answer, hear) = channel();
+        std::thread::spawn(move || {
+            // These change the thread alone, not the process.
+            set_thread_groups(&GROUPS.map(Gid::from_raw)).unwrap();
+            set_thread_gid(Gid::from_raw(GROUPS[0])).unwrap();
+            set_thread_uid(Uid::from_raw(USER)).unwrap();
+            for operation in told {
+                if answer.send(theirs(base.as_fd(), &operation)).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { tell, hear }
+    }
+
+    fn theirs(&self, operation: &Operation) -> Outcome {
+        self.tell.send(operation.clone()).unwrap();
+        self.hear.recv().unwrap()
+    }
+}
+
+/// What a user does goes along with what root does.
+type Steps = Vec<(bool, Operation)>;
+
+fn run(memory: &'static HeapMemory, operations: &Steps, over_image: bool) {
     static IMAGE: OnceLock<&[u8]> = OnceLock::new();
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
     let top = folder.path().join(BASE);
@@ -411,17 +503,28 @@ fn run(memory: &'static HeapMemory, operations: &[Operation], over_image: bool) 
     world.cwd = world.find(&format!("/{BASE}")).unwrap();
     let used_before = if over_image { memory.used() } else { 0 };
     let mut reserved = false;
-    for (step, operation) in operations.iter().enumerate() {
-        let expected = theirs(base.as_fd(), operation);
+    let user = User::new(&base);
+    let open = Operation::Mode { path: ".".into(), mode: 0o777 };
+    assert_eq!(theirs(base.as_fd(), &open), ours(&world, &open));
+    for (step, (as_user, operation)) in operations.iter().enumerate() {
+        let expected = if *as_user {
+            let (uid, gid) = (USER, GROUPS[0]);
+            world.credentials = Credentials { uid, gid, groups: GROUPS.into(), capabilities: 0 };
+            user.theirs(operation)
+        } else {
+            world.credentials = Credentials::root();
+            theirs(base.as_fd(), operation)
+        };
         let got = ours(&world, operation);
         // Linux 5.x and 6.x differ in what seeking a directory means; and Linux counts storage
         // that was set aside as a hole until it is written, we as data.
         let seek = matches!(operation, Operation::Seek { .. });
         reserved |= matches!(operation, Operation::Allocate { how: 0 | 1, .. }) && got.is_ok();
         if !(seek && (reserved || got == Err(22))) {
-            assert_eq!(got, expected, "step {step}: {operation:?}");
+            assert_eq!(got, expected, "step {step}, user: {as_user}, {operation:?}");
         }
     }
+    world.credentials = Credentials::root();
     let mut all = BTreeMap::new();
     tree(base.as_fd(), ".", &mut all);
     for (path, stat) in all {
@@ -457,11 +560,16 @@ fn have_judge() -> bool {
     have
 }
 
+/// Operations of root, and in between those of a user.
+fn steps(user: bool) -> impl Strategy<Value = Steps> {
+    prop::collection::vec((any::<bool>().prop_map(move |own| own && user), operation()), 1..80)
+}
+
 proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn agrees_with_linux(operations in prop::collection::vec(operation(), 1..80)) {
+    fn agrees_with_linux(operations in steps(false)) {
         static MEMORY: OnceLock<&HeapMemory> = OnceLock::new();
         if have_judge() {
             run(MEMORY.get_or_init(|| HeapMemory::leak(3000)), &operations, false);
@@ -469,7 +577,15 @@ proptest! {
     }
 
     #[test]
-    fn agrees_with_linux_over_an_image(operations in prop::collection::vec(operation(), 1..80)) {
+    fn agrees_with_linux_about_permissions(operations in steps(true)) {
+        static MEMORY: OnceLock<&HeapMemory> = OnceLock::new();
+        if have_judge() {
+            run(MEMORY.get_or_init(|| HeapMemory::leak(3000)), &operations, false);
+        }
+    }
+
+    #[test]
+    fn agrees_with_linux_over_an_image(operations in steps(true)) {
         static MEMORY: OnceLock<&HeapMemory> = OnceLock::new();
         if have_judge() {
             run(MEMORY.get_or_init(|| HeapMemory::leak(3000)), &operations, true);

@@ -227,7 +227,8 @@ pub trait Inode: Any + Send + Sync {
         Err(if self.kind() == Kind::Directory { Errno::EISDIR } else { Errno::EINVAL })
     }
 
-    /// `fallocate` for bytes `start` to `end`, which is above `start`.
+    /// `fallocate` for bytes `start` to `end`, which is above `start`. A long range takes its
+    /// time: callers that must not keep a CPU for long split it.
     ///
     /// # Errors
     /// `EOPNOTSUPP`, `EFBIG`, `ENOSPC`, `EPERM` (sealed).
@@ -453,7 +454,8 @@ pub mod seals {
     pub const GROW: u32 = 4;
     /// The content cannot change.
     pub const WRITE: u32 = 8;
-    /// The content cannot change through new mappings or writes.
+    /// The content cannot change through writes, nor through shared mappings made from now on;
+    /// keeping those from being made is up to who maps.
     pub const FUTURE_WRITE: u32 = 16;
 }
 

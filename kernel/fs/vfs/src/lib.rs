@@ -33,6 +33,7 @@ mod memory;
 mod mount;
 mod notify;
 mod operations;
+mod transfer;
 mod types;
 mod walk;
 
@@ -50,6 +51,7 @@ pub use memory::{Extent, Intent, PAGE_SIZE, PageMemory};
 pub use mount::{Mount, MountFlags, Namespace};
 pub use notify::{Event, EventKind, Listener};
 pub use operations::{OpenHow, Opened, TimeChange};
+pub use transfer::{read_at, write_at};
 pub use types::{DeviceNumber, Kind, Metadata, Timestamp, mode};
 pub use walk::{Final, Last, Parent, Resolve};
 

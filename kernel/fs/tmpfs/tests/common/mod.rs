@@ -9,7 +9,7 @@ use errno::Errno;
 use lock::{Held, Hooks};
 use tmpfs::{HeapMemory, Limits, Lower, Tmpfs};
 use vfs::{
-    Context, Credentials, Final, Inode, Intent, Location, MountFlags, Namespace, NewInode, NewKind,
+    Context, Credentials, Final, Inode, Location, MountFlags, Namespace, NewInode, NewKind,
     OpenHow, Opened, PAGE_SIZE, PageMemory, Resolve, Superblock, Timestamp,
 };
 
@@ -130,29 +130,19 @@ impl World {
     }
 }
 
-/// What `pwrite` does.
+/// What `pwrite` does; an error unless all of it fits.
 pub fn write(
     memory: &HeapMemory,
     inode: &dyn Inode,
     start: u64,
     bytes: &[u8],
 ) -> Result<(), Errno> {
-    let end = start + bytes.len() as u64;
-    inode.begin_write(start, end)?;
-    let mut position = start;
-    while position < end {
-        let first = position / PAGE_SIZE;
-        let pages = (end - 1) / PAGE_SIZE + 1 - first;
-        let extent = inode.extent(first, pages as usize, Intent::Write)?;
-        let within = position % PAGE_SIZE;
-        let room = extent.pages() as u64 * PAGE_SIZE - within;
-        let length = room.min(end - position);
-        let from = (position - start) as usize;
-        memory.write(extent.phys() + within, &bytes[from..from + length as usize]);
-        position += length;
+    let done = vfs::write_at(inode, memory, start, bytes, NOW)?;
+    if done == bytes.len() {
+        return Ok(());
     }
-    inode.written(start, end, NOW);
-    Ok(())
+    let rest = vfs::write_at(inode, memory, start + done as u64, &bytes[done..], NOW);
+    Err(rest.unwrap_err())
 }
 
 /// What `pread` does.
@@ -162,21 +152,9 @@ pub fn read(
     start: u64,
     length: usize,
 ) -> Result<Vec<u8>, Errno> {
-    let end = inode.size().min(start + length as u64);
-    let mut data = Vec::new();
-    let mut position = start;
-    while position < end {
-        let first = position / PAGE_SIZE;
-        let pages = (end - 1) / PAGE_SIZE + 1 - first;
-        let extent = inode.extent(first, pages as usize, Intent::Read)?;
-        assert!(extent.pages() as u64 <= pages);
-        let within = position % PAGE_SIZE;
-        let length = (extent.pages() as u64 * PAGE_SIZE - within).min(end - position);
-        let mut piece = vec![0; length as usize];
-        memory.read(extent.phys() + within, &mut piece);
-        data.extend_from_slice(&piece);
-        position += length;
-    }
+    let mut data = vec![0; length];
+    let done = vfs::read_at(inode, memory, start, &mut data)?;
+    data.truncate(done);
     Ok(data)
 }
 
