@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use errno::Errno;
 
 use crate::context::Context;
-use crate::credentials::{Access, Capability};
+use crate::credentials::{Access, Capability, Credentials};
 use crate::inode::AttributeChange;
 use crate::location::Location;
 use crate::notify::{Event, EventKind};
@@ -63,7 +63,7 @@ impl Context<'_> {
         }
         let mut change = AttributeChange { uid, gid, ..Default::default() };
         if location.kind() != Kind::Directory {
-            let kept = without_set_id(permissions);
+            let kept = without_set_id(self.credentials, permissions, old_gid);
             change.permissions = (kept != permissions).then_some(kept);
         }
         self.apply(location, &change)
@@ -132,8 +132,8 @@ impl Context<'_> {
     /// Clears set-id bits because the file's data changes, unless the writer may keep them. To
     /// be called after each write by whoever writes.
     pub fn strip_set_id(&self, location: &Location) {
-        let (_, _, permissions) = location.inode().access();
-        let kept = without_set_id(permissions);
+        let (_, gid, permissions) = location.inode().access();
+        let kept = without_set_id(self.credentials, permissions, gid);
         if kept != permissions && !self.credentials.can(Capability::Fsetid) {
             let change = AttributeChange { permissions: Some(kept), ..Default::default() };
             // The write has happened; a file system without permissions has none to clear.
@@ -159,8 +159,12 @@ impl Context<'_> {
     }
 }
 
-/// Set-group-ID without group execution means something else, and stays.
-fn without_set_id(permissions: u16) -> u16 {
+/// Set-group-ID without group execution means something else, and stays for who may set it.
+fn without_set_id(credentials: &Credentials, permissions: u16, gid: u32) -> u16 {
     let kept = permissions & !mode::SET_UID;
-    if kept & mode::GROUP_EXECUTE != 0 { kept & !mode::SET_GID } else { kept }
+    if kept & mode::GROUP_EXECUTE != 0 {
+        kept & !mode::SET_GID
+    } else {
+        credentials.limit_set_gid(kept, gid)
+    }
 }

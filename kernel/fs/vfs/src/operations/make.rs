@@ -5,11 +5,11 @@ use alloc::sync::Arc;
 use errno::Errno;
 
 use crate::context::Context;
-use crate::credentials::Capability;
+use crate::credentials::{Access, Capability};
 use crate::inode::NewKind;
 use crate::location::Location;
 use crate::notify::{Event, EventKind};
-use crate::types::Kind;
+use crate::types::{Kind, mode};
 use crate::walk::{Last, Resolve};
 
 impl Context<'_> {
@@ -71,6 +71,8 @@ impl Context<'_> {
         if !Arc::ptr_eq(old.mount(), directory.mount()) {
             return Err(Errno::EXDEV);
         }
+        directory.mount().check_writable()?;
+        self.check_link_source(old)?;
         self.check_change(&directory)?;
         if old.kind() == Kind::Directory {
             return Err(Errno::EPERM);
@@ -83,6 +85,25 @@ impl Context<'_> {
         self.namespace.notify(&Event { kind: EventKind::Attributes, inode, name: None });
         self.namespace.notify(&Event { kind: EventKind::Created, inode, name });
         Ok(())
+    }
+
+    /// Whether the caller may give this file a further name although it belongs to others: only
+    /// what it could as well read and write (`protected_hardlinks`, on as Debian has it).
+    fn check_link_source(&self, old: &Location) -> Result<(), Errno> {
+        let (uid, _, permissions) = old.inode().access();
+        if self.credentials.owns(uid) {
+            return Ok(());
+        }
+        let set_gid = mode::SET_GID | mode::GROUP_EXECUTE;
+        let plain = old.kind() == Kind::File
+            && permissions & mode::SET_UID == 0
+            && permissions & set_gid != set_gid;
+        let wanted = Access::READ.and(Access::WRITE);
+        if plain && self.credentials.check(&**old.inode(), wanted).is_ok() {
+            Ok(())
+        } else {
+            Err(Errno::EPERM)
+        }
     }
 
     /// The directory and name for something new.

@@ -19,14 +19,8 @@ impl Context<'_> {
     pub fn unlink(&self, at: Option<&Location>, path: &[u8]) -> Result<(), Errno> {
         let parent = self.resolve_parent(at, path, Resolve::default())?;
         let Last::Name(name) = parent.last else { return Err(Errno::EISDIR) };
-        self.remove(&parent.directory, &name, |child| {
-            if child.kind() == Kind::Directory {
-                Err(Errno::EISDIR)
-            } else if parent.slash {
-                Err(Errno::ENOTDIR)
-            } else {
-                Ok(())
-            }
+        self.remove(&parent.directory, &name, parent.slash, |child| {
+            if child.kind() == Kind::Directory { Err(Errno::EISDIR) } else { Ok(()) }
         })
     }
 
@@ -42,19 +36,25 @@ impl Context<'_> {
             Last::Parent => return Err(Errno::ENOTEMPTY),
             Last::Root => return Err(Errno::EBUSY),
         };
-        self.remove(&parent.directory, &name, |child| {
+        self.remove(&parent.directory, &name, false, |child| {
             if child.kind() == Kind::Directory { Ok(()) } else { Err(Errno::ENOTDIR) }
         })
     }
 
+    /// `slash`: a slash follows the name, which asks for a directory where none can be removed.
     fn remove(
         &self,
         directory: &Location,
         name: &[u8],
+        slash: bool,
         check_kind: impl FnOnce(&Dentry) -> Result<(), Errno>,
     ) -> Result<(), Errno> {
         let mut locked = directory.dentry().lock();
         let child: Arc<Dentry> = locked.child(name)?;
+        if slash {
+            let is_directory = child.kind() == Kind::Directory;
+            return Err(if is_directory { Errno::EISDIR } else { Errno::ENOTDIR });
+        }
         self.check_remove(directory, &child)?;
         check_kind(&child)?;
         if child.is_covered() {
