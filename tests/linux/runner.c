@@ -31,6 +31,9 @@ extern const struct test_case *const __stop_suite_cases[];
 extern const struct helper *const __start_suite_helpers[];
 extern const struct helper *const __stop_suite_helpers[];
 
+extern const struct also *const __start_suite_also[];
+extern const struct also *const __stop_suite_also[];
+
 static const char *const NEEDS[] = {"fork", "threads", "signals",  "exec",
                                     "root", "proc",    "terminal", "sockets"};
 
@@ -276,6 +279,15 @@ static void list(const struct options *options)
     }
 }
 
+static int has_word(const char *words, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *at = words; (at = strstr(at, word)) != NULL; at++)
+        if ((at == words || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
+            return 1;
+    return 0;
+}
+
 static int coverage(void)
 {
     int strays = 0;
@@ -294,6 +306,8 @@ static int coverage(void)
             const char *covered = call_of_case((*at)->name);
             count += covered != NULL && strcmp(covered, call) == 0;
         }
+        for (const struct also *const *at = __start_suite_also; at < __stop_suite_also; at++)
+            count += has_word((*at)->calls, call) != 0;
         char line[128];
         int length = snprintf(line, sizeof line, "%u %s\n", count, call);
         print(line, (size_t)length);

@@ -55,6 +55,16 @@ struct test_case {
         __attribute__((used, no_reorder, section("suite_cases"))) = &entry_##name;            \
     static void case_##name(void)
 
+/* ALSO(case, "getxattr removexattr"): further calls whose results and errors the case observes. */
+struct also {
+    const char *name;
+    const char *calls;
+};
+#define ALSO(name, calls)                                                                     \
+    static const struct also also_##name = {#name, calls};                                    \
+    static const struct also *const also_listed_##name                                        \
+        __attribute__((used, section("suite_also"))) = &also_##name
+
 struct helper {
     const char *name;
     int (*body)(int argc, char **argv);

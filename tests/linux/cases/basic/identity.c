@@ -9,6 +9,7 @@ CASE(getpid_agrees)
     IS("same", getpid() == RAW(SYS_getpid));
     IS("gettid_is_getpid", RAW(SYS_gettid) == getpid());
 }
+ALSO(getpid_agrees, "gettid");
 
 CASE(getppid_not_self)
 {
@@ -24,6 +25,7 @@ CASE(getuid_agrees)
     IS("effective", effective == geteuid());
     IS("saved", saved == geteuid());
 }
+ALSO(getuid_agrees, "geteuid getresuid");
 
 CASE(getgid_agrees)
 {
@@ -33,6 +35,7 @@ CASE(getgid_agrees)
     IS("effective", effective == getegid());
     IS("saved", saved == getegid());
 }
+ALSO(getgid_agrees, "getegid getresgid");
 
 CASE(getresuid_bad_pointers)
 {
@@ -85,6 +88,7 @@ CASE(set_robust_list_sizes)
     CALL("get_bad", RAW(SYS_get_robust_list, 0, BAD_POINTER, &size));
     NEED(RAW(SYS_set_robust_list, 0, 24));
 }
+ALSO(set_robust_list_sizes, "get_robust_list");
 
 CASE(getpgid_self)
 {
@@ -93,6 +97,7 @@ CASE(getpgid_self)
     CALL("nobody", getpgid(0x7ffffff0));
     CALL("negative", getpgid(-1));
 }
+ALSO(getpgid_self, "getpgrp");
 
 CASE(getsid_self)
 {
@@ -126,3 +131,4 @@ CASE(setgroups_limits, NEEDS_ROOT | NEEDS_FORK)
     }
     observe_status("child", await(child));
 }
+ALSO(setgroups_limits, "getgroups");

@@ -86,6 +86,7 @@ CASE(setrlimit_round_trip)
     CALL("bad", RAW(SYS_setrlimit, RLIMIT_NOFILE, BAD_POINTER));
     CALL("restore", setrlimit(RLIMIT_NOFILE, &before));
 }
+ALSO(setrlimit_round_trip, "getrlimit");
 
 CASE(prlimit64_old_and_new)
 {
@@ -134,6 +135,7 @@ CASE(sched_setaffinity_one_cpu)
     CALL("bad", RAW(SYS_sched_setaffinity, 0, 8, BAD_POINTER));
     CALL("restore", RAW(SYS_sched_setaffinity, 0, sizeof before, before));
 }
+ALSO(sched_setaffinity_one_cpu, "sched_getaffinity getcpu");
 
 CASE(getcpu_in_mask)
 {
@@ -161,6 +163,7 @@ CASE(sched_getscheduler_default)
     CALL("negative", RAW(SYS_sched_getscheduler, -1));
     CALL("null", RAW(SYS_sched_getparam, 0, 0));
 }
+ALSO(sched_getscheduler_default, "sched_getparam");
 
 CASE(sched_get_priority_max_policies)
 {
@@ -169,6 +172,7 @@ CASE(sched_get_priority_max_policies)
         CALL("min", RAW(SYS_sched_get_priority_min, policy));
     }
 }
+ALSO(sched_get_priority_max_policies, "sched_get_priority_min");
 
 CASE(sched_setscheduler_errors)
 {
@@ -191,6 +195,7 @@ CASE(getpriority_and_raise)
     CALL("set_unknown", RAW(SYS_setpriority, 9, 0, 0));
     CALL("set_nobody", RAW(SYS_setpriority, PRIO_PROCESS, 0x7ffffff0, 0));
 }
+ALSO(getpriority_and_raise, "setpriority");
 
 CASE(setpriority_child_inherits, NEEDS_FORK)
 {
@@ -210,6 +215,7 @@ CASE(setpriority_child_inherits, NEEDS_FORK)
     observe_status("child", await(child));
     CALL("parent", RAW(SYS_getpriority, PRIO_PROCESS, 0));
 }
+ALSO(setpriority_child_inherits, "getpriority");
 
 CASE(execve_auxiliary_vector)
 {
@@ -326,6 +332,7 @@ CASE(setdomainname_errors, NEEDS_ROOT)
     CALL("host_too_long", RAW(SYS_sethostname, "x", 65));
     CALL("host_bad", RAW(SYS_sethostname, BAD_POINTER, 4));
 }
+ALSO(setdomainname_errors, "sethostname");
 
 CASE(reboot_wrong_magic, NEEDS_ROOT)
 {

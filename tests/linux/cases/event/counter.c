@@ -48,6 +48,7 @@ CASE(eventfd2_limits)
     CALL("unknown_flag", RAW(SYS_eventfd2, 0, 0x100));
     OK("old_call", RAW(SYS_eventfd, 1));
 }
+ALSO(eventfd2_limits, "eventfd");
 
 CASE(eventfd2_poll)
 {
@@ -105,6 +106,7 @@ CASE(timerfd_settime_once)
     observe_number("left", now.it_value.tv_sec + now.it_value.tv_nsec);
     CALL("short_read", read(fd, &count, 4));
 }
+ALSO(timerfd_settime_once, "timerfd_gettime");
 
 CASE(timerfd_settime_periodic)
 {
@@ -126,6 +128,7 @@ CASE(timerfd_settime_periodic)
     CALL("stop", timerfd_settime(fd, 0, &off, &old));
     observe_number("old_interval", old.it_interval.tv_nsec);
 }
+ALSO(timerfd_settime_periodic, "timerfd_gettime timerfd_create");
 
 CASE(timerfd_settime_absolute)
 {

@@ -82,6 +82,7 @@ CASE(pipe2_capacity)
     NEED(read(ends[0], bytes, 4096));
     CALL("page_free", write(ends[1], bytes, 8192));
 }
+ALSO(pipe2_capacity, "fcntl");
 
 /* Up to PIPE_BUF a write is all or nothing. */
 CASE(pipe2_atomic_writes)

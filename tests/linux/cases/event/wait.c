@@ -235,6 +235,7 @@ CASE(epoll_create1_flags)
     CALL("read", read(fd, &byte, 1));
     CALL("write", write(fd, &byte, 1));
 }
+ALSO(epoll_create1_flags, "epoll_create");
 
 CASE(epoll_ctl_errors)
 {
@@ -451,6 +452,7 @@ CASE(epoll_wait_timeouts)
     CALL("pwait2", RAW(441, epoll, &event, 1, &ten, 0, 8));
     IS("at_least_10ms", now_ns() - begin >= 10 * MILLISECOND);
 }
+ALSO(epoll_wait_timeouts, "epoll_pwait2");
 
 static void *write_later(void *argument)
 {

@@ -74,6 +74,7 @@ CASE(rmdir_working_directory)
     CALL("dot_dot", open("..", O_RDONLY));
     CALL("absolute", chdir("/"));
 }
+ALSO(rmdir_working_directory, "getcwd");
 
 CASE(rmdir_open_directory)
 {
@@ -86,6 +87,7 @@ CASE(rmdir_open_directory)
     CALL("fchdir", fchdir(d));
     CALL("recreate", mkdir("../d", 0755));
 }
+ALSO(rmdir_open_directory, "fchdir");
 
 CASE(unlink_errors)
 {
@@ -319,6 +321,7 @@ CASE(link_of_symbolic_link)
     NEED(lstat("n", &status));
     IS("is_file", S_ISREG(status.st_mode));
 }
+ALSO(link_of_symbolic_link, "linkat");
 
 CASE(linkat_flags)
 {
@@ -354,6 +357,7 @@ CASE(symlink_errors)
     CALL("bad_name", RAW(SYS_symlink, "x", BAD_POINTER));
     CALL("symlinkat_closed", symlinkat("x", 999, "l"));
 }
+ALSO(symlink_errors, "symlinkat");
 
 CASE(symlink_chain)
 {
@@ -406,6 +410,7 @@ CASE(symlinkat_relative)
     observe_text("target", target);
     CALL("again", symlinkat("to", d, "l"));
 }
+ALSO(symlinkat_relative, "readlinkat");
 
 CASE(readlink_truncates)
 {
@@ -467,6 +472,7 @@ CASE(mknod_errors)
     CALL("missing_parent", RAW(SYS_mknod, "no/x", S_IFREG, 0));
     CALL("closed", RAW(SYS_mknodat, 999, "x", S_IFREG, 0));
 }
+ALSO(mknod_errors, "mknodat");
 
 CASE(mknodat_relative)
 {
@@ -491,6 +497,7 @@ CASE(chdir_and_getcwd)
     NEED(RAW(SYS_getcwd, inside, sizeof inside));
     IS("same", strcmp(before, inside) == 0);
 }
+ALSO(chdir_and_getcwd, "getcwd");
 
 CASE(chdir_errors)
 {
@@ -545,6 +552,7 @@ CASE(fchdir_descriptor)
     CALL("closed", fchdir(999));
     CALL("path_only", fchdir((int)NEED(open("..", 010000000))));
 }
+ALSO(fchdir_descriptor, "getcwd");
 
 CASE(chdir_per_process, NEEDS_FORK)
 {

@@ -231,6 +231,7 @@ CASE(open_descriptor_limit, NEEDS_FORK)
     }
     observe_status("child", await(child));
 }
+ALSO(open_descriptor_limit, "dup dup2 fcntl pipe");
 
 CASE(open_permission_denied, NEEDS_ROOT | NEEDS_FORK)
 {

@@ -114,6 +114,7 @@ CASE(setxattr_round_trip)
     CALL("remove_again", removexattr("f", "user.name"));
     CALL("gone", getxattr("f", "user.name", value, sizeof value));
 }
+ALSO(setxattr_round_trip, "getxattr removexattr");
 
 CASE(setxattr_errors)
 {
@@ -134,6 +135,7 @@ CASE(setxattr_errors)
     CALL("bad_value", RAW(SYS_setxattr, "f", "user.x", BAD_POINTER, 4, 0));
     CALL("closed", fsetxattr(999, "user.x", "x", 1, 0));
 }
+ALSO(setxattr_errors, "lsetxattr fsetxattr");
 
 CASE(listxattr_names)
 {
@@ -150,6 +152,7 @@ CASE(listxattr_names)
     CALL("missing", listxattr("none", names, sizeof names));
     CALL("descriptor", flistxattr((int)NEED(open("f", O_RDONLY)), names, sizeof names));
 }
+ALSO(listxattr_names, "flistxattr setxattr");
 
 /* --- inotify --- */
 
@@ -180,6 +183,7 @@ CASE(inotify_init1_flags)
     CALL("unknown_flag", RAW(SYS_inotify_init1, 1));
     OK("plain", RAW(SYS_inotify_init));
 }
+ALSO(inotify_init1_flags, "inotify_init");
 
 CASE(inotify_add_watch_directory)
 {

@@ -117,6 +117,7 @@ CASE(fstat_agrees_with_stat)
     NEED(stat("h", &b));
     IS("kept_by_rename", a.st_ino == b.st_ino);
 }
+ALSO(fstat_agrees_with_stat, "stat");
 
 CASE(newfstatat_flags)
 {
@@ -342,6 +343,7 @@ CASE(chown_by_root, NEEDS_ROOT)
     observe_number("uid", status.st_uid);
     observe_number("gid", status.st_gid);
 }
+ALSO(chown_by_root, "lchown fchown");
 
 /* Giving a file away takes its set-user-id bit. */
 CASE(chown_clears_set_user_id, NEEDS_ROOT)
@@ -388,6 +390,7 @@ CASE(fchownat_flags)
     CALL("fchown_closed", fchown(999, -1, -1));
     CALL("lchown_missing", RAW(SYS_lchown, "none", -1, -1));
 }
+ALSO(fchownat_flags, "fchown lchown");
 
 /* A directory with the set-group-id bit hands its group down. */
 CASE(mkdir_set_group_id_inherited, NEEDS_ROOT)
@@ -426,6 +429,7 @@ CASE(umask_directories, NEEDS_FORK)
     observe_mode("mode", "e");
     CALL("own_kept", umask(022));
 }
+ALSO(umask_directories, "mkdir");
 
 CASE(utimensat_sets)
 {
@@ -506,6 +510,7 @@ CASE(utimes_microseconds)
     CALL("futimesat", RAW(SYS_futimesat, AT_FDCWD, "f", times));
     CALL("futimesat_missing", RAW(SYS_futimesat, AT_FDCWD, "none", times));
 }
+ALSO(utimes_microseconds, "futimesat");
 
 CASE(write_updates_modification_time)
 {

@@ -224,6 +224,7 @@ CASE(preadv_pwritev)
     CALL("position", lseek(fd, 0, SEEK_CUR));
     CALL("negative", preadv(fd, in, 2, -1));
 }
+ALSO(preadv_pwritev, "pwritev");
 
 CASE(preadv2_flags)
 {
@@ -393,6 +394,7 @@ CASE(fsync_kinds)
     CALL("closed", fsync(999));
     CALL("read_only", fsync((int)NEED(open("f", O_RDONLY))));
 }
+ALSO(fsync_kinds, "fdatasync");
 
 CASE(syncfs_and_range)
 {
@@ -405,6 +407,7 @@ CASE(syncfs_and_range)
     CALL("range_negative", RAW(SYS_sync_file_range, fd, -1L, 0, 0));
     CALL("range_pipe", RAW(SYS_sync_file_range, ends[0], 0, 0, 7));
 }
+ALSO(syncfs_and_range, "sync_file_range");
 
 CASE(fadvise64_advice)
 {

@@ -108,6 +108,7 @@ CASE(mmap_populate)
         count += resident[i] & 1;
     observe_number("resident", count);
 }
+ALSO(mmap_populate, "mincore");
 
 CASE(mmap_none_and_noreserve)
 {
@@ -435,6 +436,7 @@ CASE(mlock_range)
     CALL("mlock2_flags", RAW(SYS_mlock2, memory, PAGE, 8));
     CALL("mlock2_onfault", RAW(SYS_mlock2, memory, PAGE, 1));
 }
+ALSO(mlock_range, "munlock mincore mlock2");
 
 CASE(mlockall_flags)
 {
@@ -443,6 +445,7 @@ CASE(mlockall_flags)
     CALL("onfault_alone", RAW(SYS_mlockall, 4));
     CALL("munlockall", RAW(SYS_munlockall));
 }
+ALSO(mlockall_flags, "munlockall");
 
 CASE(msync_errors)
 {

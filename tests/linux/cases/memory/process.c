@@ -38,6 +38,7 @@ CASE(shmget_segments, NEEDS_FORK)
     CALL("gone", shmctl(id, IPC_STAT, &data));
     CALL("detach_again", shmdt(memory));
 }
+ALSO(shmget_segments, "shmat shmctl shmdt");
 
 CASE(shmget_errors)
 {
@@ -46,6 +47,7 @@ CASE(shmget_errors)
     CALL("attach_unknown", shmat(0x7ffffff0, NULL, 0));
     CALL("control_unknown", shmctl(0x7ffffff0, IPC_RMID, NULL));
 }
+ALSO(shmget_errors, "shmat shmctl");
 
 CASE(semget_operations, NEEDS_FORK)
 {
@@ -70,6 +72,7 @@ CASE(semget_operations, NEEDS_FORK)
     CALL("remove", semctl(id, 0, IPC_RMID));
     CALL("gone", semop(id, &up, 1));
 }
+ALSO(semget_operations, "semop semctl");
 
 CASE(semop_undo, NEEDS_FORK)
 {
@@ -84,6 +87,7 @@ CASE(semop_undo, NEEDS_FORK)
     CALL("undone", semctl(id, 0, GETVAL));
     NEED(semctl(id, 0, IPC_RMID));
 }
+ALSO(semop_undo, "semget semctl");
 
 CASE(msgget_queues)
 {
@@ -108,6 +112,7 @@ CASE(msgget_queues)
     CALL("remove", msgctl(id, IPC_RMID, NULL));
     CALL("gone", msgsnd(id, &message, 5, 0));
 }
+ALSO(msgget_queues, "msgsnd msgrcv msgctl");
 
 /* The stack grows by itself, down to its limit. */
 static int use_stack(int depth)
@@ -151,6 +156,7 @@ CASE(setrlimit_address_space, NEEDS_FORK)
     }
     observe_status("child", await(child));
 }
+ALSO(setrlimit_address_space, "mmap brk");
 
 CASE(setrlimit_data, NEEDS_FORK)
 {

@@ -121,6 +121,7 @@ CASE(setuid_drops, NEEDS_ROOT | NEEDS_FORK)
     }
     observe_status("child", await(child));
 }
+ALSO(setuid_drops, "setgid setresuid");
 
 CASE(setresuid_swaps, NEEDS_ROOT | NEEDS_FORK)
 {
@@ -138,6 +139,7 @@ CASE(setresuid_swaps, NEEDS_ROOT | NEEDS_FORK)
     }
     observe_status("child", await(child));
 }
+ALSO(setresuid_swaps, "setreuid getresuid");
 
 CASE(setresgid_swaps, NEEDS_ROOT | NEEDS_FORK)
 {
@@ -154,6 +156,7 @@ CASE(setresgid_swaps, NEEDS_ROOT | NEEDS_FORK)
     }
     observe_status("child", await(child));
 }
+ALSO(setresgid_swaps, "setregid setgid getresgid");
 
 CASE(setfsuid_returns_old, NEEDS_ROOT | NEEDS_FORK)
 {
@@ -172,6 +175,7 @@ CASE(setfsuid_returns_old, NEEDS_ROOT | NEEDS_FORK)
     }
     observe_status("child", await(child));
 }
+ALSO(setfsuid_returns_old, "setfsgid");
 
 CASE(setuid_not_permitted, NEEDS_ROOT | NEEDS_FORK)
 {
@@ -195,6 +199,7 @@ CASE(setuid_not_permitted, NEEDS_ROOT | NEEDS_FORK)
     }
     observe_status("child", await(child));
 }
+ALSO(setuid_not_permitted, "setgid setreuid setgroups chroot mount reboot sethostname clock_settime setpriority prlimit64");
 
 struct capability_header {
     uint32_t version;

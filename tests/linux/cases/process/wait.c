@@ -103,6 +103,7 @@ CASE(wait4_usage, NEEDS_FORK)
                        usage.ru_utime.tv_sec > 0);
     CALL("no_pointers", RAW(SYS_wait4, -1, 0, 0, 0));
 }
+ALSO(wait4_usage, "getrusage");
 
 CASE(wait4_stopped_once, NEEDS_FORK | NEEDS_SIGNALS)
 {
@@ -340,6 +341,7 @@ CASE(times_of_children, NEEDS_FORK)
     NEED(times(&after));
     IS("added", after.tms_cutime + after.tms_cstime >= before.tms_cutime + before.tms_cstime + 2);
 }
+ALSO(times_of_children, "times");
 
 /* --- pidfd --- */
 
@@ -358,6 +360,7 @@ CASE(pidfd_open_child, NEEDS_FORK)
     observe_number("status", info.si_status);
     CALL("gone", RAW(424, fd, 0, 0, 0));
 }
+ALSO(pidfd_open_child, "pidfd_send_signal waitid");
 
 CASE(pidfd_open_errors)
 {
@@ -446,6 +449,7 @@ CASE(process_vm_readv_child, NEEDS_FORK)
     step[1] = 1;
     await(child);
 }
+ALSO(process_vm_readv_child, "process_vm_writev");
 
 CASE(process_vm_readv_itself)
 {

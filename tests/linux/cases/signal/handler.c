@@ -182,6 +182,7 @@ CASE(rt_sigaction_info_of_tgkill, NEEDS_SIGNALS)
     NEED(RAW(SYS_tkill, RAW(SYS_gettid), SIGUSR1));
     observe_number("code", info.si_code);
 }
+ALSO(rt_sigaction_info_of_tgkill, "tgkill tkill");
 
 CASE(rt_sigaction_info_of_sigqueue, NEEDS_SIGNALS)
 {

@@ -140,6 +140,7 @@ CASE(poll_interrupted, NEEDS_SIGNALS)
     CALL("ppoll", ppoll(&one, 1, &long_time, NULL));
     end();
 }
+ALSO(poll_interrupted, "ppoll");
 
 CASE(select_interrupted, NEEDS_SIGNALS)
 {
@@ -156,6 +157,7 @@ CASE(select_interrupted, NEEDS_SIGNALS)
     CALL("pselect", pselect(ends[0] + 1, &set, NULL, NULL, &long_time, NULL));
     end();
 }
+ALSO(select_interrupted, "pselect6");
 
 CASE(epoll_wait_interrupted, NEEDS_SIGNALS)
 {
@@ -184,6 +186,7 @@ CASE(ppoll_mask, NEEDS_SIGNALS)
     NEED(sigprocmask(SIG_BLOCK, NULL, &now));
     observe_number("blocked_again", sigismember(&now, SIGUSR1));
 }
+ALSO(ppoll_mask, "rt_sigprocmask");
 
 CASE(epoll_pwait_mask, NEEDS_SIGNALS)
 {

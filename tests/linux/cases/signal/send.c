@@ -177,6 +177,7 @@ CASE(tgkill_errors)
     CALL("tkill_zero", RAW(SYS_tkill, 0, 0));
     CALL("tkill_nobody", RAW(SYS_tkill, 0x7ffffff0, 0));
 }
+ALSO(tgkill_errors, "tkill");
 
 static volatile int target_tid, handled_in;
 
@@ -462,6 +463,7 @@ CASE(signalfd4_errors)
     CALL("bad", RAW(SYS_signalfd4, -1, BAD_POINTER, 8, 0));
     OK("old_call", RAW(SYS_signalfd, -1, &set, 8));
 }
+ALSO(signalfd4_errors, "signalfd");
 
 CASE(signalfd4_changes_set, NEEDS_SIGNALS)
 {

@@ -101,6 +101,7 @@ CASE(socketpair_packets, NEEDS_SOCKETS)
     NEED(close(ends[0]));
     CALL("end", read(ends[1], text, 16));
 }
+ALSO(socketpair_packets, "recvmsg recvfrom");
 
 CASE(socketpair_errors, NEEDS_SOCKETS)
 {
@@ -157,6 +158,7 @@ CASE(bind_abstract, NEEDS_SOCKETS)
     CALL("free_again", bind(fd, (void *)&address, used));
     (void)name;
 }
+ALSO(bind_abstract, "getsockname connect listen");
 
 CASE(bind_automatic, NEEDS_SOCKETS)
 {
@@ -169,6 +171,7 @@ CASE(bind_automatic, NEEDS_SOCKETS)
     observe_number("length", length);
     IS("abstract", seen.sun_path[0] == '\0');
 }
+ALSO(bind_automatic, "getsockname");
 
 CASE(connect_errors, NEEDS_SOCKETS)
 {
@@ -207,6 +210,7 @@ CASE(accept_connection, NEEDS_SOCKETS)
     CALL("on_client", accept(client, NULL, NULL));
     CALL("on_file", accept((int)NEED(open(".", O_RDONLY)), NULL, NULL));
 }
+ALSO(accept_connection, "getpeername recvfrom");
 
 CASE(accept4_flags, NEEDS_SOCKETS)
 {
@@ -224,6 +228,7 @@ CASE(accept4_flags, NEEDS_SOCKETS)
     server = (int)NEED(accept(listener, NULL, NULL));
     observe_hex("getfl", (unsigned long)fcntl(server, F_GETFL));
 }
+ALSO(accept4_flags, "accept");
 
 CASE(listen_backlog, NEEDS_SOCKETS)
 {
@@ -271,6 +276,7 @@ CASE(listen_closed_with_waiting, NEEDS_SOCKETS)
     signal(SIGPIPE, SIG_IGN);
     CALL("write", write(client, "x", 1));
 }
+ALSO(listen_closed_with_waiting, "accept");
 
 CASE(shutdown_halves, NEEDS_SOCKETS | NEEDS_SIGNALS)
 {
@@ -307,6 +313,7 @@ CASE(shutdown_poll, NEEDS_SOCKETS)
     CALL("closed", poll(&one, 1, 0));
     observe_hex("events", (unsigned short)one.revents);
 }
+ALSO(shutdown_poll, "poll");
 
 /* Closing with unread data breaks the connection instead of ending it. */
 CASE(close_unread_socket, NEEDS_SOCKETS)
@@ -370,6 +377,7 @@ CASE(sendto_datagrams, NEEDS_SOCKETS)
     address = named("a");
     CALL("closed", sendto(b, "x", 1, 0, (void *)&address, sizeof address));
 }
+ALSO(sendto_datagrams, "recvfrom");
 
 CASE(sendto_full_queue, NEEDS_SOCKETS)
 {
@@ -483,6 +491,7 @@ CASE(sendmsg_descriptor, NEEDS_SOCKETS)
     observe_bytes("text", text, 3);
     CALL("getfd", fcntl(received[0], F_GETFD));
 }
+ALSO(sendmsg_descriptor, "recvmsg");
 
 CASE(sendmsg_descriptor_cloexec, NEEDS_SOCKETS)
 {
@@ -560,6 +569,7 @@ CASE(recvmsg_credentials, NEEDS_SOCKETS)
     IS("pid", who.pid == getpid());
     IS("uid", who.uid == getuid());
 }
+ALSO(recvmsg_credentials, "setsockopt");
 
 CASE(recvmmsg_several, NEEDS_SOCKETS)
 {
@@ -686,6 +696,7 @@ CASE(getsockname_unnamed, NEEDS_SOCKETS)
     length = (socklen_t)-1;
     CALL("negative", getsockname(ends[0], (void *)&address, &length));
 }
+ALSO(getsockname_unnamed, "getpeername");
 
 CASE(getsockname_truncated, NEEDS_SOCKETS)
 {
@@ -731,3 +742,4 @@ CASE(connect_datagram, NEEDS_SOCKETS)
     CALL("send", send(a, "x", 1, 0));
     CALL("from_other", sendto(c, "other", 5, 0, (void *)&a_name, sizeof a_name));
 }
+ALSO(connect_datagram, "sendto recvfrom connect");

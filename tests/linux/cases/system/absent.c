@@ -25,6 +25,7 @@ CASE(swapon_errors, NEEDS_ROOT)
     CALL("off_missing", RAW(SYS_swapoff, "./none"));
     CALL("directory_off", RAW(SYS_swapoff, "."));
 }
+ALSO(swapon_errors, "swapoff");
 
 CASE(init_module_errors, NEEDS_ROOT)
 {
@@ -45,6 +46,7 @@ CASE(iopl_refused_without_right, NEEDS_ROOT | NEEDS_FORK)
     }
     observe_status("child", await(child));
 }
+ALSO(iopl_refused_without_right, "ioperm");
 
 CASE(acct_errors, NEEDS_ROOT)
 {
@@ -87,6 +89,7 @@ CASE(io_setup_errors)
     result = RAW(SYS_io_destroy, 0x1234);
     IS("unknown", result == -1 && (errno == EINVAL || errno == ENOSYS));
 }
+ALSO(io_setup_errors, "io_destroy");
 
 CASE(bpf_refused)
 {

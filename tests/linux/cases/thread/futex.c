@@ -394,6 +394,7 @@ CASE(futex_robust_owner_died, NEEDS_THREADS)
     observe_error("unlock", pthread_mutex_unlock(&mutex));
     observe_error("lock_again", pthread_mutex_trylock(&mutex));
 }
+ALSO(futex_robust_owner_died, "set_robust_list");
 
 CASE(futex_robust_process_died, NEEDS_FORK)
 {
@@ -414,6 +415,7 @@ CASE(futex_robust_process_died, NEEDS_FORK)
     observe_error("unlock", pthread_mutex_unlock(mutex));
     observe_error("lock_again", pthread_mutex_lock(mutex));
 }
+ALSO(futex_robust_process_died, "set_robust_list");
 
 /* A waiter in another process is woken by the death of the owner. */
 CASE(futex_robust_wakes_waiter, NEEDS_FORK)

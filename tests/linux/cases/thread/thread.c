@@ -123,6 +123,7 @@ CASE(clone_flag_errors)
     CALL("clone3_signal_in_flags", RAW(435, (&(long[8]){17, 0, 0, 0, 0, 0, 0, 0}), 64));
     CALL("clone3_bad_signal", RAW(435, (&(long[8]){0, 0, 0, 0, 99, 0, 0, 0}), 64));
 }
+ALSO(clone_flag_errors, "clone3");
 
 /* clone with a null stack and only a signal is fork. */
 CASE(clone_as_fork, NEEDS_FORK)
@@ -377,7 +378,7 @@ CASE(sched_setaffinity_preemption, NEEDS_THREADS)
 
 static void *yield_loop(void *argument)
 {
-    for (int i = 0; i < 2000; i++)
+    for (int i = 0; i < 100; i++)
         sched_yield();
     return argument;
 }
@@ -413,6 +414,7 @@ CASE(sched_setaffinity_is_per_thread, NEEDS_THREADS)
     NEED(RAW(SYS_sched_getaffinity, 0, sizeof after, after));
     IS("own_unchanged", memcmp(before, after, sizeof before) == 0);
 }
+ALSO(sched_setaffinity_is_per_thread, "sched_getaffinity");
 
 /* Page faults of several threads in one address space at once. */
 static void *touch_pages(void *argument)
