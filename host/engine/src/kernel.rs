@@ -131,6 +131,23 @@ impl Kernel {
         Ok(bytes)
     }
 
+    /// The physical address behind the last byte that the kernel occupies when it is loaded.
+    ///
+    /// # Errors
+    /// When the file is no 64-bit ELF file.
+    pub fn end_address(&self) -> Result<u64> {
+        let bytes = self.read()?;
+        let file = elf::ElfBytes::<elf::endian::LittleEndian>::minimal_parse(&bytes).ok();
+        let segments = file.as_ref().and_then(elf::ElfBytes::segments).ok_or_else(|| {
+            Error::new(format!("the kernel {} is no ELF file", self.loadable.display()))
+        })?;
+        Ok(segments
+            .iter()
+            .filter(|segment| segment.p_type == elf::abi::PT_LOAD)
+            .map(|segment| segment.p_paddr.saturating_add(segment.p_memsz))
+            .fold(0, u64::max))
+    }
+
     /// The file with symbols and line numbers.
     pub fn symbols(&self) -> &Path {
         &self.symbols

@@ -41,7 +41,7 @@ wait:
 text:
     .ascii "serial\n"
 frames:
-    .byte 7, 0, 0, 0, 7, 0, 0, 0
+    .byte 8, 0, 0, 0, 7, 0, 0, 0
     .ascii "framed\n"
 last:
     .byte 2, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0

@@ -39,6 +39,9 @@ pub struct Qemu {
     pub machine: Machine,
 }
 
+/// What a kernel needs at least, beyond what it occupies itself.
+const SPARE: u64 = MIB;
+
 /// Descriptors in QEMU, after its standard streams.
 const CONSOLE: usize = 3;
 const REPORT: usize = 4;
@@ -121,6 +124,14 @@ impl Provider for Qemu {
         // The root stands in the machine's memory, on top of what the guest was promised.
         let memory = launch.configuration.limits.memory + root_length.next_multiple_of(MIB);
         launch.configuration.limits.memory = memory;
+        let least = launch.kernel.end_address()?.saturating_add(SPARE + root_length);
+        if memory < least {
+            return Err(Error::new(format!(
+                "a guest with {} MiB of memory cannot hold its kernel",
+                memory >> 20
+            ))
+            .hint(format!("give it at least {}M with -m", (least - root_length).div_ceil(MIB))));
+        }
         let module = launch.configuration.module(launch.root.as_mut(), None)?;
         let (console, their_console) = rustix::net::socketpair(
             AddressFamily::UNIX,
