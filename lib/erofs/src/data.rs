@@ -13,6 +13,9 @@ pub struct Extent {
     pub length: u64,
 }
 
+/// The longest symbolic link: no path is longer.
+const LINK_MAX: u64 = 4096;
+
 impl<'a> Image<'a> {
     /// The run that holds byte `position` of the file and goes as far behind it as the data is
     /// contiguous (never behind the end of the file). `None` at or behind the end.
@@ -133,13 +136,16 @@ impl<'a> Image<'a> {
         self.data(Extent { length, ..extent })?.ok_or(Error::Corrupt(what))
     }
 
-    /// Where a symbolic link points; never empty.
+    /// Where a symbolic link points; 1 to 4096 bytes.
     ///
     /// # Errors
     /// [`Error::NotSymlink`] for other inodes; [`Error::Corrupt`].
     pub fn readlink(&self, inode: &Inode) -> Result<&'a [u8], Error> {
         if inode.kind != Kind::Symlink {
             return Err(Error::NotSymlink);
+        }
+        if inode.size == 0 || inode.size > LINK_MAX {
+            return Err(Error::Corrupt("symbolic link"));
         }
         self.contiguous(inode, 0, inode.size, "symbolic link")
     }

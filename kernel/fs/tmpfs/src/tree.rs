@@ -67,7 +67,8 @@ impl Inode for Node {
         entries.insert(self.lower_image(), name, Child::Node(node.clone()))?;
         self.change(|attributes| {
             attributes.touch(now);
-            attributes.links += u32::from(node.kind == Kind::Directory);
+            let folders = u32::from(node.kind == Kind::Directory);
+            attributes.links = attributes.links.saturating_add(folders);
         });
         drop(entries);
         Ok(node)
@@ -136,7 +137,7 @@ impl Inode for Node {
         let mut entries = directory.write();
         node = self.node_of(&entries.get(self.lower_image(), name)?)?;
         entries.prepare(self.lower_image())?;
-        self.remove_if_empty(&node)?;
+        self.remove_if_empty(&node, &[self])?;
         entries.remove(self.lower_image(), name)?;
         node.lose_name(now);
         self.change(|attributes| {
@@ -204,7 +205,7 @@ impl Inode for Node {
             return Ok(());
         }
         match (source.kind == Kind::Directory, victim.kind == Kind::Directory) {
-            (true, true) => self.remove_if_empty(victim)?,
+            (true, true) => self.remove_if_empty(victim, &[self, &target])?,
             (true, false) => return Err(Errno::ENOTDIR),
             (false, true) => return Err(Errno::EISDIR),
             (false, false) => {}
@@ -375,8 +376,12 @@ impl Node {
         }
     }
 
-    /// Closes a directory without names to new ones.
-    fn remove_if_empty(&self, node: &Node) -> Result<(), Errno> {
+    /// Closes a directory without names to new ones; `locked` are the directories that the
+    /// caller has locked. In a damaged image a directory can hold itself.
+    fn remove_if_empty(&self, node: &Node, locked: &[&Node]) -> Result<(), Errno> {
+        if locked.iter().any(|other| core::ptr::eq(*other, node)) {
+            return Err(Errno::EUCLEAN);
+        }
         let mut entries = node.directory()?.write_peer();
         if !entries.is_empty(self.lower_image())? {
             return Err(Errno::ENOTEMPTY);

@@ -36,7 +36,7 @@ fn check(world: &World, place: &Location, path: &str) -> usize {
 
 #[test]
 fn cache_and_file_system_agree_after_a_storm() {
-    for round in 0..10 {
+    for round in 0..5 {
         let world = Arc::new(World::new(50));
         for path in ["/a", "/b", "/a/c", "/b/d"] {
             world.mkdir(path).unwrap();
