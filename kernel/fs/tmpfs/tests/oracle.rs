@@ -198,7 +198,7 @@ fn theirs_inner(base: BorrowedFd<'_>, operation: &Operation) -> rustix::io::Resu
         Operation::List(path) => {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY;
             let folder = openat(base, path, flags, Mode::empty())?;
-            let mut names: Vec<String> = rustix::fs::Dir::read_from(folder)?
+            let mut names: Vec<String> = rustix::fs::Dir::new(folder)?
                 .map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned())
                 .collect();
             names.sort();

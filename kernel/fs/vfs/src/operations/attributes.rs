@@ -64,7 +64,12 @@ impl Context<'_> {
         let mut change = AttributeChange { uid, gid, ..Default::default() };
         if location.kind() != Kind::Directory {
             let kept = without_set_id(self.credentials, permissions, old_gid);
-            change.permissions = (kept != permissions).then_some(kept);
+            if kept != permissions {
+                if !self.credentials.owns(old_uid) {
+                    return Err(Errno::EPERM);
+                }
+                change.permissions = Some(kept);
+            }
         }
         self.apply(location, &change)
     }
