@@ -12,6 +12,7 @@ pub const PROGRAMS: &[(&str, &str)] = &[
     ("musl-gcc", "musl-tools"),
     ("fsck.erofs", "erofs-utils"),
     ("busybox", "busybox-static"),
+    ("skopeo", "skopeo"),
     ("gdb", "gdb"),
     ("strace", "strace"),
 ];

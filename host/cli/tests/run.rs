@@ -142,6 +142,8 @@ fn failures_of_the_kernel_are_reported_as_such() {
         place.run(&["run", "--timeout", "20", "--kernel", kernel, kernel])
     };
     run("panic.c").fails(125, &["the kernel panicked: page fault at 0x10"]);
+    let named = run("backtrace.c");
+    named.fails(125, &["no memory", "task 1: running", "culprit", "backtrace.c:4"]);
     run("garbage.c").fails(125, &["the guest is lost"]);
     run("crash.c").fails(125, &["killed by signal 4"]);
 }

@@ -178,6 +178,37 @@ fn make_and_commands_build_projects() {
 }
 
 #[test]
+fn other_tools_read_and_write_the_archives() {
+    let place = Place::new();
+    if Command::new("skopeo").arg("--version").output().is_err() {
+        // `cargo xtask test` says that it is missing.
+        return;
+    }
+    place.file("hello/hello.c", "int main(void) { return 0; }\n");
+    assert_eq!(place.run(&["build", "hello", "-o", "a.tar"]).code, Some(0));
+    let copy = |from: &str, to: &str| {
+        let mut skopeo = Command::new("skopeo");
+        skopeo.current_dir(place.path("")).args(["--insecure-policy", "copy", "-q"]);
+        let copied = skopeo.args(["--dest-compress", from, to]).status().unwrap();
+        assert!(copied.success(), "{from} to {to}");
+    };
+    copy("oci-archive:a.tar", "oci-archive:gzip.tar");
+    copy("oci-archive:a.tar", "docker-archive:docker.tar:hello:latest");
+    let kernel = place.guest("module.c");
+    let modules = ["a.tar", "gzip.tar", "docker.tar"].map(|archive| {
+        let ended = place.drupe().arg("run").arg("--kernel").arg(&kernel).arg(archive).output();
+        ended.unwrap().stdout
+    });
+    let root = |module: &[u8]| {
+        let config = abi_guest::Config::parse(module).unwrap();
+        assert_eq!(config.program, b"/app/hello");
+        // Only the head differs: seed and time.
+        module[4096..].to_vec()
+    };
+    assert!(root(&modules[0]) == root(&modules[1]) && root(&modules[0]) == root(&modules[2]));
+}
+
+#[test]
 fn the_doctor_speaks_json() {
     let place = Place::new();
     let ended = place.run(&["doctor", "--output", "json"]);

@@ -2,8 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{Mode, OFlags};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::{Context, Error, Result};
 
@@ -70,14 +69,23 @@ impl Home {
     pub fn spool(&self) -> std::io::Result<fs::File> {
         let folder = self.path.join("tmp");
         fs::create_dir_all(&folder)?;
-        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-        Ok(rustix::fs::open(&folder, flags, Mode::RUSR | Mode::WUSR)?.into())
+        let path = unfinished(&folder.join("spool"));
+        let file = fs::File::options().read(true).write(true).create_new(true).open(&path)?;
+        fs::remove_file(&path)?;
+        Ok(file)
     }
+}
+
+/// A name beside `path` that nobody else uses at this time.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    path.with_extension(format!("{}-{number}.part", std::process::id()))
 }
 
 /// Writes `path` so that other processes see either the old file or the whole new one.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let unfinished = path.with_extension(format!("{}.part", std::process::id()));
+    let unfinished = unfinished(path);
     fs::write(&unfinished, bytes)
         .and_then(|()| fs::rename(&unfinished, path))
         .context(|| format!("cannot write {}", path.display()))

@@ -13,7 +13,7 @@ use drupe_roots::{Selection, Source};
 use erofs::write::{Content, Tree};
 
 use crate::error::{Error, Result};
-use crate::home::Home;
+use crate::home::{Home, unfinished};
 use crate::prepare::Settings;
 use crate::roots::Root;
 
@@ -171,7 +171,7 @@ pub fn write(
     let unwritable = |error: Box<dyn std::error::Error + Send + Sync>| {
         Error::new(format!("cannot write {}", path.display())).because(error)
     };
-    let unfinished = path.with_extension(format!("{}.part", std::process::id()));
+    let unfinished = unfinished(path);
     let file = File::options().read(true).write(true).create(true).truncate(true).open(&unfinished);
     let file = file.map_err(|error| unwritable(error.into()))?;
     let hash = root.image.file_stem().unwrap_or_default().to_string_lossy();

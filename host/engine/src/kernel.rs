@@ -219,7 +219,9 @@ fn build(checkout: &Path, package: &str) -> Result<PathBuf> {
     cargo.current_dir(checkout).args(["build", "--profile", "kernel", "--target", TARGET]);
     cargo.args(["-p", package, "--target-dir"]).arg(&target_folder);
     // What an outer cargo has set for its own build is not meant for this one.
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"] {
+    for name in
+        ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "RUSTUP_TOOLCHAIN"]
+    {
         cargo.env_remove(name);
     }
     let shown = std::io::stderr().is_terminal();
@@ -239,20 +241,23 @@ fn build(checkout: &Path, package: &str) -> Result<PathBuf> {
 
 /// Adds the kernel's target to the toolchain when rustup has not got it.
 fn ensure_target(checkout: &Path) -> Result<()> {
-    let sysroot =
-        Command::new("rustc").current_dir(checkout).args(["--print", "sysroot"]).output().map_err(
-            |error| {
-                Error::new("cannot start rustc to build the kernel")
-                    .because(error)
-                    .hint("install Rust from https://rustup.rs or give a kernel with --kernel FILE")
-            },
-        )?;
+    let sysroot = Command::new("rustc")
+        .current_dir(checkout)
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .args(["--print", "sysroot"])
+        .output()
+        .map_err(|error| {
+            Error::new("cannot start rustc to build the kernel")
+                .because(error)
+                .hint("install Rust from https://rustup.rs or give a kernel with --kernel FILE")
+        })?;
     let sysroot = String::from_utf8_lossy(&sysroot.stdout).trim().to_owned();
     if Path::new(&sysroot).join("lib/rustlib").join(TARGET).is_dir() {
         return Ok(());
     }
     let added = Command::new("rustup")
         .current_dir(checkout)
+        .env_remove("RUSTUP_TOOLCHAIN")
         .args(["target", "add", TARGET])
         .stdout(Stdio::null())
         .status();

@@ -17,7 +17,7 @@ use erofs::write::Tree;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Context, Error, Result};
-use crate::home::{Home, write_whole};
+use crate::home::{Home, unfinished, write_whole};
 use crate::images;
 
 /// First word of a recipe; another one is another format or another way of selecting.
@@ -172,7 +172,7 @@ pub(crate) fn store(
     folder: &Path,
     write: &mut dyn FnMut(&mut dyn Write) -> io::Result<u64>,
 ) -> Result<String> {
-    let unfinished = folder.join(format!("{}.part", std::process::id()));
+    let unfinished = unfinished(&folder.join("image"));
     let written = File::create(&unfinished).and_then(|file| {
         let mut output =
             Hashing { output: BufWriter::with_capacity(1 << 20, file), hasher: Sha256::new() };

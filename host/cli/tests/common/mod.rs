@@ -44,7 +44,7 @@ impl Place {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests").join(name);
         let program = self.path(&format!("{name}.guest"));
         let compiled = Command::new("cc")
-            .args(["-static", "-O1", "-o"])
+            .args(["-static", "-no-pie", "-O1", "-g", "-o"])
             .arg(&program)
             .arg(source)
             .status()
