@@ -24,7 +24,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kernel/fs/", &["abi/", "lib/", "kernel/fs/"]),
     (
         "kernel/linux",
-        &["abi/", "lib/", "kernel/hal", "kernel/mm", "kernel/sched", "kernel/fs/", "kernel/net"],
+        &[
+            "abi/",
+            "lib/",
+            "kernel/hal",
+            "kernel/arch",
+            "kernel/mm",
+            "kernel/sched",
+            "kernel/trace",
+            "kernel/fs/",
+            "kernel/net",
+        ],
     ),
     ("kernel/image", &["abi/", "lib/", "kernel/"]),
     ("click/", &["lib/", "click/"]),

@@ -24,6 +24,7 @@ extern crate alloc;
 mod context;
 mod per_cpu;
 mod space;
+mod user;
 
 use core::num::NonZeroUsize;
 
@@ -34,6 +35,7 @@ pub use per_cpu::{PerCpu, Slot};
 pub use space::{
     AddressSpace, Backing, MapError, PAGE_SIZE, PhysAddr, Protection, Range, UserFault,
 };
+pub use user::{copy_frames_to_user, copy_from_user, copy_to_user, copy_user_to_frames};
 
 /// The most vCPUs that a guest can have.
 pub const MAX_VCPUS: usize = 64;
@@ -164,6 +166,10 @@ platform_interface! { $
     /// `expected`; gives the word found.
     fn user_compare_exchange(address: u64, expected: u32, new: u32) -> Result<u32, UserFault>;
 
+    /// Whether programs can have a GS base of their own.
+    fn programs_have_gs() -> bool;
+    /// Makes every vCPU that runs a program pass a full memory barrier before this returns.
+    fn barrier_all();
     /// Runs a program until it needs the kernel. See [`UserContext::run`].
     fn context_run(context: &mut UserContext) -> UserExit;
     /// Stores live vector registers of `context`, if this vCPU holds them, into its memory.
@@ -171,9 +177,9 @@ platform_interface! { $
 }
 
 pub use symbols::{
-    context_run, context_save, device_events, entropy, exit, image_base, monotonic,
-    physical_window, realtime, report, space_activate, space_create, space_destroy, space_discard,
-    space_fork, space_map, space_move, space_protect, space_reserved, space_resident, space_unmap,
-    stack_allocate, stack_free, user_compare_exchange, user_read, user_write, vcpu_count,
+    barrier_all, context_run, context_save, device_events, entropy, exit, image_base, monotonic,
+    physical_window, programs_have_gs, realtime, report, space_activate, space_create,
+    space_destroy, space_discard, space_fork, space_map, space_move, space_protect, space_reserved,
+    space_resident, space_unmap, stack_allocate, stack_free, user_compare_exchange, vcpu_count,
     vcpu_current, vcpu_kick, vcpu_relax, vcpu_start, vcpu_timer, vcpu_wait,
 };

@@ -7,8 +7,11 @@ extern crate alloc;
 
 mod panic;
 
-use abi_guest::Config;
-use hal::{Boot, Report};
+use alloc::vec::Vec;
+
+use abi_guest::{Config, RootSource};
+use hal::{Boot, PhysAddr};
+use linux::Configuration;
 
 #[global_allocator]
 static HEAP: mm::Heap = mm::Heap;
@@ -19,11 +22,31 @@ pub fn main(boot: Boot) -> ! {
         Ok(config) => config,
         Err(error) => panic!("{error}"),
     };
-    let text = alloc::format!(
-        "hello from {} with {} free frames\n",
-        core::str::from_utf8(config.program).unwrap_or("?"),
-        mm::frames::free()
-    );
-    hal::report(Report::Stdout, 0, text.as_bytes());
-    hal::exit(0)
+    let configuration = configuration(&boot, &config);
+    sched::start(move || linux::start(configuration))
+}
+
+fn configuration(boot: &Boot, config: &Config<'static>) -> Configuration {
+    let owned = |items: &mut dyn Iterator<Item = &'static [u8]>| -> Vec<Vec<u8>> {
+        items.map(<[u8]>::to_vec).collect()
+    };
+    let root = config.roots().find(|root| root.target == b"/").and_then(|root| match root.source {
+        RootSource::Module { offset, length } => {
+            let bytes = boot.module.get(offset as usize..)?.get(..length as usize)?;
+            Some((bytes, PhysAddr(boot.module_address.0 + offset)))
+        }
+        _ => None,
+    });
+    Configuration {
+        root,
+        program: config.program.to_vec(),
+        arguments: owned(&mut config.arguments()),
+        environment: owned(&mut config.environment()),
+        working_directory: config.working_directory.to_vec(),
+        host_name: config.host_name.to_vec(),
+        user: (config.user.uid, config.user.gid),
+        seed: config.seed,
+        trace_syscalls: config.trace.syscalls,
+        log_level: config.trace.log_level,
+    }
 }

@@ -230,3 +230,28 @@ pub(crate) fn pointer(address: PhysAddr) -> Option<NonNull<u8>> {
 pub(crate) fn address_of(pointer: *mut u8) -> PhysAddr {
     PhysAddr(pointer as u64 - hal::physical_window() as u64)
 }
+
+/// Copies memory of frames to `buffer`. The caller holds the frames.
+pub fn read(from: PhysAddr, buffer: &mut [u8]) {
+    // SAFETY: frames stay mapped in the window; programs may change them meanwhile, which a byte
+    // copy survives.
+    unsafe { from.pointer().copy_to_nonoverlapping(buffer.as_mut_ptr(), buffer.len()) };
+}
+
+/// Copies `bytes` to memory of frames. The caller holds the frames.
+pub fn write(to: PhysAddr, bytes: &[u8]) {
+    // SAFETY: as in `read`.
+    unsafe { to.pointer().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+}
+
+/// Fills memory of frames with zeros. The caller holds the frames.
+pub fn zero(to: PhysAddr, length: usize) {
+    // SAFETY: as in `read`.
+    unsafe { to.pointer().write_bytes(0, length) };
+}
+
+/// Copies between frames. The caller holds them.
+pub fn copy(from: PhysAddr, to: PhysAddr, length: usize) {
+    // SAFETY: as in `read`.
+    unsafe { from.pointer().copy_to(to.pointer(), length) };
+}

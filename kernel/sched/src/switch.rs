@@ -20,6 +20,8 @@ enum After {
     Park,
     /// It waits for its next turn.
     Requeue,
+    /// It waits on another vCPU.
+    Move,
     /// It is a vCPU's idle task, which is in no queue.
     Idle,
     /// It never runs again.
@@ -112,6 +114,12 @@ pub fn yield_now() {
     }
 }
 
+/// Moves the running task to a vCPU that its affinity allows.
+pub fn move_away() {
+    lock::assert_none_held();
+    switch_away(After::Move);
+}
+
 /// Ends the running task.
 pub fn exit() -> ! {
     lock::assert_none_held();
@@ -182,7 +190,7 @@ fn finish() {
                 queue::requeue(task);
             }
         }
-        Some((task, After::Requeue)) => queue::requeue(task),
+        Some((task, After::Requeue | After::Move)) => queue::requeue(task),
         Some((task, After::Idle | After::Exit)) => drop(task),
         None => {}
     }

@@ -336,6 +336,16 @@ impl Platform for Hosted {
         user::compare_exchange(address, expected, new)
     }
 
+    fn programs_have_gs() -> bool {
+        false
+    }
+
+    fn barrier_all() {
+        const GLOBAL: usize = 1;
+        // SAFETY: a barrier on all CPUs; it changes nothing.
+        unsafe { host_call(host::MEMBARRIER, GLOBAL, 0, 0, 0, 0, 0) };
+    }
+
     fn context_run(context: &mut UserContext) -> UserExit {
         let vcpu = Vcpu::this();
         let slot = vcpu.slot();

@@ -189,6 +189,12 @@ impl Platform for Test {
         Err(UserFault { address, write: true })
     }
 
+    fn programs_have_gs() -> bool {
+        true
+    }
+
+    fn barrier_all() {}
+
     fn context_run(_context: &mut UserContext) -> UserExit {
         UserExit::Interrupted
     }

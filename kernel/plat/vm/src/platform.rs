@@ -176,6 +176,14 @@ impl Platform for Machine {
         user::compare_exchange(address, expected, new)
     }
 
+    fn programs_have_gs() -> bool {
+        true
+    }
+
+    fn barrier_all() {
+        space::forget_everywhere();
+    }
+
     fn context_run(context: &mut UserContext) -> UserExit {
         let vcpu = Vcpu::this();
         let holder = vcpu.index as usize + 1;

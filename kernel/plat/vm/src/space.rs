@@ -298,6 +298,13 @@ fn forget(space: &'static Space, freed: Freed) {
     }
 }
 
+/// Makes every vCPU that runs a program of the active space pass through the kernel.
+pub fn forget_everywhere() {
+    if let Some(space) = active() {
+        forget(space, Freed::new());
+    }
+}
+
 /// Forgets what changed since this vCPU last looked.
 #[inline]
 pub fn catch_up(vcpu: &Vcpu) {

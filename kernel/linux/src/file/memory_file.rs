@@ -1,0 +1,51 @@
+//! Files without a name: `memfd_create(2)`, shared anonymous memory.
+
+use alloc::sync::Arc;
+
+use errno::Errno;
+use spin::Once;
+use tmpfs::Tmpfs;
+use vfs::{Inode, NewInode, NewKind};
+
+use super::{OpenFile, RegularFile, flags};
+use crate::error::{Result, fail};
+use crate::memory::Mapped;
+use crate::thread::Thread;
+use crate::{time, user};
+
+static HOME: Once<Arc<Tmpfs>> = Once::new();
+
+/// Says where files without a name live.
+pub fn set_memory_files(file_system: Arc<Tmpfs>) {
+    HOME.call_once(|| file_system);
+}
+
+fn new_file(permissions: u16, sealable: bool) -> Result<Arc<dyn Inode>> {
+    let Some(home) = HOME.get() else { return fail(Errno::ENOSYS) };
+    let new = NewInode { kind: NewKind::File, permissions, uid: 0, gid: 0 };
+    Ok(home.memory_file(&new, sealable, time::timestamp())?)
+}
+
+/// Memory of `length` bytes that can be shared.
+pub fn memory_file(length: u64) -> Result<Mapped> {
+    let inode = new_file(0o600, false)?;
+    inode.truncate(length, time::timestamp())?;
+    Ok(Mapped { inode, location: None })
+}
+
+/// `memfd_create(2)`.
+pub fn memfd_create(thread: &Thread, [name, options, ..]: [u64; 6]) -> Result {
+    const CLOEXEC: u64 = 1;
+    const ALLOW_SEALING: u64 = 2;
+    const NOEXEC_SEAL: u64 = 8;
+    const EXEC: u64 = 16;
+    const LONGEST: usize = 249;
+    if options & !(CLOEXEC | ALLOW_SEALING | NOEXEC_SEAL | EXEC) != 0 {
+        return fail(Errno::EINVAL);
+    }
+    user::read_string(name, LONGEST + 1, Errno::EINVAL)?;
+    let inode = new_file(0o777, options & ALLOW_SEALING != 0)?;
+    let file = Arc::new(RegularFile::new(inode, None));
+    let open = OpenFile::new(file, None, flags::RDWR | flags::LARGEFILE);
+    thread.add_file(open, options & CLOEXEC != 0)
+}

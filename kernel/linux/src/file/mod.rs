@@ -1,0 +1,321 @@
+//! Open files: what descriptors stand for.
+//!
+//! A [`File`] never blocks: what cannot be done now fails with `EAGAIN`, and [`OpenFile`] waits
+//! for the file's notifier where the program wants to wait. So one mechanism serves blocking
+//! calls, `poll` and `epoll`.
+
+mod context;
+mod device;
+mod input_output;
+mod memory_file;
+mod open;
+mod regular;
+mod stat;
+mod stream;
+mod table;
+
+use alloc::sync::Arc;
+use core::any::Any;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use errno::Errno;
+use vfs::Location;
+
+pub use context::FileContext;
+pub use device::open_device;
+pub use input_output::*;
+pub use memory_file::{memfd_create, memory_file, set_memory_files};
+pub use open::*;
+pub use regular::{GeneratedFile, RegularFile, read_pages};
+pub use stat::*;
+pub use stream::standard_streams;
+pub use table::{FileTable, close, close_range, dup, dup2, dup3, fcntl};
+
+use crate::error::{Fail, Result, fail};
+use crate::memory::Mapped;
+use crate::notifier::Notifier;
+use crate::thread::Thread;
+use crate::user::{Sink, Source};
+
+/// Flags of an open file, as `open(2)` and `fcntl(2)` have them.
+#[allow(missing_docs, reason = "Linux's names")]
+pub mod flags {
+    pub const ACCESS: u32 = 3;
+    pub const WRONLY: u32 = 1;
+    pub const RDWR: u32 = 2;
+    pub const CREAT: u32 = 0o100;
+    pub const EXCL: u32 = 0o200;
+    pub const NOCTTY: u32 = 0o400;
+    pub const TRUNC: u32 = 0o1000;
+    pub const APPEND: u32 = 0o2000;
+    pub const NONBLOCK: u32 = 0o4000;
+    pub const DSYNC: u32 = 0o10000;
+    pub const ASYNC: u32 = 0o20000;
+    pub const DIRECT: u32 = 0o40000;
+    pub const LARGEFILE: u32 = 0o100000;
+    pub const DIRECTORY: u32 = 0o200000;
+    pub const NOFOLLOW: u32 = 0o400000;
+    pub const NOATIME: u32 = 0o1000000;
+    pub const CLOEXEC: u32 = 0o2000000;
+    pub const SYNC: u32 = 0o4010000;
+    pub const PATH: u32 = 0o10000000;
+    pub const TMPFILE: u32 = 0o20200000;
+}
+
+/// Events of `poll(2)`.
+#[allow(missing_docs, reason = "Linux's names")]
+pub mod events {
+    pub const IN: u32 = 1;
+    pub const PRI: u32 = 2;
+    pub const OUT: u32 = 4;
+    pub const ERR: u32 = 8;
+    pub const HUP: u32 = 0x10;
+    pub const NVAL: u32 = 0x20;
+    pub const RDNORM: u32 = 0x40;
+    pub const RDBAND: u32 = 0x80;
+    pub const WRNORM: u32 = 0x100;
+    pub const WRBAND: u32 = 0x200;
+    pub const RDHUP: u32 = 0x2000;
+    /// What a file that is always ready shows.
+    pub const ALWAYS: u32 = IN | OUT | RDNORM | WRNORM;
+}
+
+/// What an open file does.
+pub trait File: Any + Send + Sync {
+    /// Reads. `position`: where, for files that have positions.
+    fn read(&self, open: &OpenFile, to: &mut dyn Sink, position: u64) -> Result<usize> {
+        let _ = (open, to, position);
+        fail(Errno::EINVAL)
+    }
+
+    /// Writes. With `append`, at the end; gives the count and the position after it.
+    fn write(&self, open: &OpenFile, from: &mut dyn Source, position: u64) -> Result<usize> {
+        let _ = (open, from, position);
+        fail(Errno::EINVAL)
+    }
+
+    /// What is ready now.
+    fn ready(&self) -> u32 {
+        events::ALWAYS
+    }
+
+    /// Who tells about changes of what is ready; `None`: it never changes.
+    fn notifier(&self) -> Option<&Notifier> {
+        None
+    }
+
+    /// Whether it has positions.
+    fn is_seekable(&self) -> bool {
+        false
+    }
+
+    /// `ioctl(2)`.
+    fn ioctl(&self, thread: &Thread, request: u32, argument: u64) -> Result {
+        let _ = (thread, request, argument);
+        fail(Errno::ENOTTY)
+    }
+
+    /// What a mapping of it shows: `Some(None)` is memory of zeros; `None`: it cannot be mapped.
+    fn mappable(&self) -> Option<Option<Mapped>> {
+        None
+    }
+
+    /// What `/proc/self/fd` shows for a file without a path.
+    fn label(&self) -> alloc::string::String {
+        "anon_inode:[file]".into()
+    }
+
+    /// As itself.
+    fn as_any(&self) -> &dyn Any;
+
+    /// The last descriptor is gone.
+    fn closed(&self, open: &OpenFile) {
+        let _ = open;
+    }
+}
+
+/// An open file description: what descriptors share that were made from each other.
+pub struct OpenFile {
+    /// What it does.
+    pub file: Arc<dyn File>,
+    /// Where it was opened; files without a place in a file system have none.
+    pub location: Option<Location>,
+    flags: AtomicU32,
+    position: sched::Mutex<u64>,
+    /// Owner of signals (`F_SETOWN`): a process, or a group if negative.
+    pub owner: AtomicU32,
+}
+
+impl OpenFile {
+    /// A new description.
+    pub fn new(file: Arc<dyn File>, location: Option<Location>, flags: u32) -> Arc<Self> {
+        Arc::new(Self {
+            file,
+            location,
+            flags: AtomicU32::new(
+                flags
+                    & !(flags::CLOEXEC | flags::CREAT | flags::EXCL | flags::TRUNC | flags::NOCTTY),
+            ),
+            position: sched::Mutex::new(0),
+            owner: AtomicU32::new(0),
+        })
+    }
+
+    /// Its flags.
+    pub fn flags(&self) -> u32 {
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    /// Changes the flags that can change.
+    pub fn set_flags(&self, new: u32) {
+        const CHANGEABLE: u32 =
+            flags::APPEND | flags::NONBLOCK | flags::ASYNC | flags::DIRECT | flags::NOATIME;
+        let kept = self.flags() & !CHANGEABLE;
+        self.flags.store(kept | new & CHANGEABLE, Ordering::Relaxed);
+    }
+
+    /// Whether only its place matters (`O_PATH`).
+    pub fn is_path(&self) -> bool {
+        self.flags() & flags::PATH != 0
+    }
+
+    /// Whether it was opened for reading.
+    pub fn may_read(&self) -> bool {
+        self.flags() & flags::ACCESS != flags::WRONLY && !self.is_path()
+    }
+
+    /// Whether it was opened for writing.
+    pub fn may_write(&self) -> bool {
+        self.flags() & flags::ACCESS != 0 && !self.is_path()
+    }
+
+    /// What a mapping of it shows; see [`File::mappable`].
+    pub fn mappable(&self) -> Option<Option<Mapped>> {
+        self.file.mappable()
+    }
+
+    /// Waits until `attempt` does not fail with `EAGAIN`; not at all where the program does not
+    /// want to wait.
+    pub fn wait_for<T>(
+        &self,
+        thread: &Thread,
+        may_wait: bool,
+        deadline: u64,
+        mut attempt: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
+        match attempt() {
+            Err(Fail::Errno(Errno::EAGAIN)) if may_wait => {}
+            other => return other,
+        }
+        let Some(notifier) = self.file.notifier() else { return fail(Errno::EAGAIN) };
+        let listener: Arc<dyn crate::notifier::Listener> =
+            Arc::new(crate::notifier::WakeTask(sched::current()));
+        notifier.add(&listener);
+        let result = loop {
+            match attempt() {
+                Err(Fail::Errno(Errno::EAGAIN)) => {}
+                other => break other,
+            }
+            if thread.is_interrupted() {
+                break Err(Fail::Restart);
+            }
+            if deadline != u64::MAX && hal::monotonic() >= deadline {
+                break fail(Errno::EAGAIN);
+            }
+            sched::park_until(deadline);
+        };
+        notifier.remove(&listener);
+        result
+    }
+
+    fn may_wait(&self) -> bool {
+        self.flags() & flags::NONBLOCK == 0
+    }
+
+    /// `read(2)`: at the current position, which moves on.
+    pub fn read(&self, thread: &Thread, to: &mut dyn Sink) -> Result<usize> {
+        if !self.may_read() {
+            return fail(Errno::EBADF);
+        }
+        if self.file.is_seekable() {
+            let mut position = self.position.lock();
+            let count = self.file.read(self, to, *position)?;
+            *position += count as u64;
+            return Ok(count);
+        }
+        self.wait_for(thread, self.may_wait(), u64::MAX, || self.file.read(self, to, 0))
+    }
+
+    /// `write(2)`: at the current position, which moves on, or at the end.
+    pub fn write(&self, thread: &Thread, from: &mut dyn Source) -> Result<usize> {
+        if !self.may_write() {
+            return fail(Errno::EBADF);
+        }
+        if self.file.is_seekable() {
+            let mut position = self.position.lock();
+            if self.flags() & flags::APPEND != 0
+                && let Some(location) = &self.location
+            {
+                *position = location.inode().size();
+            }
+            let count = self.file.write(self, from, *position)?;
+            *position += count as u64;
+            return Ok(count);
+        }
+        // A blocking write of a stream ends when all is written.
+        let mut total = 0;
+        loop {
+            let step =
+                self.wait_for(thread, self.may_wait(), u64::MAX, || self.file.write(self, from, 0));
+            match step {
+                Ok(count) => total += count,
+                Err(_) if total > 0 => return Ok(total),
+                Err(error) => return Err(error),
+            }
+            if from.left() == 0 || !self.may_wait() {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// `pread(2)`.
+    pub fn read_at(&self, to: &mut dyn Sink, position: u64) -> Result<usize> {
+        if !self.may_read() {
+            return fail(Errno::EBADF);
+        }
+        if !self.file.is_seekable() {
+            return fail(Errno::ESPIPE);
+        }
+        self.file.read(self, to, position)
+    }
+
+    /// `pwrite(2)`.
+    pub fn write_at(&self, from: &mut dyn Source, position: u64) -> Result<usize> {
+        if !self.may_write() {
+            return fail(Errno::EBADF);
+        }
+        if !self.file.is_seekable() {
+            return fail(Errno::ESPIPE);
+        }
+        let append = self.flags() & flags::APPEND != 0;
+        let end = self.location.as_ref().filter(|_| append).map(|location| location.inode().size());
+        self.file.write(self, from, end.unwrap_or(position))
+    }
+
+    /// The position, locked.
+    pub fn position(&self) -> sched::MutexGuard<'_, u64> {
+        self.position.lock()
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        let file = Arc::clone(&self.file);
+        file.closed(self);
+    }
+}
+
+/// A process has closed a descriptor of a file: its POSIX locks on it end.
+pub fn released(thread: &Thread, file: &OpenFile) {
+    let _ = (thread, file);
+}

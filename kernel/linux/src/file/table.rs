@@ -1,0 +1,269 @@
+//! Descriptors.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use errno::Errno;
+use lock::SpinLock;
+
+use super::{OpenFile, flags};
+use crate::error::{Result, fail};
+use crate::process::Resource;
+use crate::rank;
+use crate::thread::Thread;
+
+#[derive(Clone)]
+struct Entry {
+    file: Arc<OpenFile>,
+    close_on_exec: bool,
+}
+
+/// The descriptors of a process.
+pub struct FileTable {
+    entries: SpinLock<Vec<Option<Entry>>>,
+}
+
+impl Default for FileTable {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FileTable {
+    /// No descriptors.
+    pub const fn new() -> Self {
+        Self { entries: SpinLock::new(rank::FILE_TABLE, Vec::new()) }
+    }
+
+    /// A copy for a forked process.
+    pub fn duplicate(&self) -> Self {
+        let entries = self.entries.lock().clone();
+        Self { entries: SpinLock::new(rank::FILE_TABLE, entries) }
+    }
+
+    /// The file behind a descriptor, whatever it is for.
+    pub fn get_any(&self, descriptor: u64) -> Result<Arc<OpenFile>> {
+        let index = usize::try_from(descriptor as i32).map_err(|_| Errno::EBADF)?;
+        let entries = self.entries.lock();
+        let entry = entries.get(index).and_then(Option::as_ref);
+        Ok(entry.map(|entry| Arc::clone(&entry.file)).ok_or(Errno::EBADF)?)
+    }
+
+    /// The file behind a descriptor that was not opened with `O_PATH`.
+    pub fn get(&self, descriptor: u64) -> Result<Arc<OpenFile>> {
+        let file = self.get_any(descriptor)?;
+        if file.is_path() { fail(Errno::EBADF) } else { Ok(file) }
+    }
+
+    /// Puts a file at the lowest free descriptor from `lowest` on, below `limit`.
+    pub fn add(
+        &self,
+        file: Arc<OpenFile>,
+        close_on_exec: bool,
+        lowest: usize,
+        limit: u64,
+    ) -> Result<u64> {
+        let mut entries = self.entries.lock();
+        let free = entries.iter().skip(lowest).position(Option::is_none);
+        let index = free.map_or(entries.len().max(lowest), |offset| lowest + offset);
+        if index as u64 >= limit {
+            return fail(Errno::EMFILE);
+        }
+        if index >= entries.len() {
+            entries.resize(index + 1, None);
+        }
+        entries[index] = Some(Entry { file, close_on_exec });
+        Ok(index as u64)
+    }
+
+    /// Puts a file at a descriptor; gives what was there.
+    fn replace(
+        &self,
+        index: usize,
+        file: Arc<OpenFile>,
+        close_on_exec: bool,
+    ) -> Option<Arc<OpenFile>> {
+        let mut entries = self.entries.lock();
+        if index >= entries.len() {
+            entries.resize(index + 1, None);
+        }
+        entries[index].replace(Entry { file, close_on_exec }).map(|entry| entry.file)
+    }
+
+    fn remove(&self, index: usize) -> Option<Arc<OpenFile>> {
+        self.entries.lock().get_mut(index)?.take().map(|entry| entry.file)
+    }
+
+    /// All descriptors in use, lowest first, with whether they close on exec.
+    pub fn list(&self) -> Vec<(u32, Arc<OpenFile>, bool)> {
+        let entries = self.entries.lock();
+        let used = entries.iter().enumerate().filter_map(|(index, entry)| {
+            let entry = entry.as_ref()?;
+            Some((index as u32, Arc::clone(&entry.file), entry.close_on_exec))
+        });
+        used.collect()
+    }
+
+    /// Closes what is to be closed by `execve(2)`.
+    pub fn close_on_exec(&self) {
+        let doomed: Vec<_> = self.list().into_iter().filter(|(_, _, close)| *close).collect();
+        for (index, _, _) in doomed {
+            drop(self.remove(index as usize));
+        }
+    }
+
+    /// Closes everything, if nobody else shares the table.
+    pub fn close_all_if_last(&self, table: &Arc<Self>) {
+        // One reference is the thread's that ends.
+        if Arc::strong_count(table) <= 1 {
+            let entries = core::mem::take(&mut *self.entries.lock());
+            drop(entries);
+        }
+    }
+
+    fn set_close_on_exec(&self, index: usize, close: bool) -> Result<()> {
+        match self.entries.lock().get_mut(index).and_then(Option::as_mut) {
+            Some(entry) => {
+                entry.close_on_exec = close;
+                Ok(())
+            }
+            None => fail(Errno::EBADF),
+        }
+    }
+
+    fn closes_on_exec(&self, index: usize) -> Result<bool> {
+        let entries = self.entries.lock();
+        let entry = entries.get(index).and_then(Option::as_ref).ok_or(Errno::EBADF)?;
+        Ok(entry.close_on_exec)
+    }
+}
+
+impl Thread {
+    /// Puts a file at the lowest free descriptor.
+    pub fn add_file(&self, file: Arc<OpenFile>, close_on_exec: bool) -> Result<u64> {
+        self.files.add(file, close_on_exec, 0, self.process.limits.soft(Resource::Files))
+    }
+}
+
+/// `close(2)`.
+pub fn close(thread: &Thread, [descriptor, ..]: [u64; 6]) -> Result {
+    let index = usize::try_from(descriptor as i32).map_err(|_| Errno::EBADF)?;
+    match thread.files.remove(index) {
+        Some(file) => {
+            super::released(thread, &file);
+            Ok(0)
+        }
+        None => fail(Errno::EBADF),
+    }
+}
+
+/// `close_range(2)`.
+pub fn close_range(thread: &Thread, [first, last, options, ..]: [u64; 6]) -> Result {
+    const UNSHARE: u32 = 2;
+    const CLOEXEC: u32 = 4;
+    let (first, last, options) = (first as u32, last as u32, options as u32);
+    if first > last || options & !(UNSHARE | CLOEXEC) != 0 {
+        return fail(Errno::EINVAL);
+    }
+    for (index, file, _) in thread.files.list() {
+        if (first..=last).contains(&index) {
+            if options & CLOEXEC != 0 {
+                thread.files.set_close_on_exec(index as usize, true)?;
+            } else if thread.files.remove(index as usize).is_some() {
+                super::released(thread, &file);
+            }
+        }
+    }
+    Ok(0)
+}
+
+/// `dup(2)`.
+pub fn dup(thread: &Thread, [descriptor, ..]: [u64; 6]) -> Result {
+    let file = thread.files.get_any(descriptor)?;
+    thread.add_file(file, false)
+}
+
+/// `dup2(2)`.
+pub fn dup2(thread: &Thread, [old, new, ..]: [u64; 6]) -> Result {
+    if old as u32 == new as u32 {
+        thread.files.get_any(old)?;
+        return Ok(new);
+    }
+    dup3(thread, [old, new, 0, 0, 0, 0])
+}
+
+/// `dup3(2)`.
+pub fn dup3(thread: &Thread, [old, new, options, ..]: [u64; 6]) -> Result {
+    if options as u32 & !flags::CLOEXEC != 0 || old as u32 == new as u32 {
+        return fail(Errno::EINVAL);
+    }
+    let file = thread.files.get_any(old)?;
+    let limit = thread.process.limits.soft(Resource::Files);
+    let index = usize::try_from(new as i32)
+        .ok()
+        .filter(|index| (*index as u64) < limit)
+        .ok_or(Errno::EBADF)?;
+    let closed = thread.files.replace(index, file, options as u32 & flags::CLOEXEC != 0);
+    if let Some(file) = closed {
+        super::released(thread, &file);
+    }
+    Ok(index as u64)
+}
+
+/// `fcntl(2)`.
+pub fn fcntl(thread: &Thread, [descriptor, command, argument, ..]: [u64; 6]) -> Result {
+    const F_DUPFD: u32 = 0;
+    const F_GETFD: u32 = 1;
+    const F_SETFD: u32 = 2;
+    const F_GETFL: u32 = 3;
+    const F_SETFL: u32 = 4;
+    const F_SETOWN: u32 = 8;
+    const F_GETOWN: u32 = 9;
+    const F_DUPFD_CLOEXEC: u32 = 1030;
+    const F_ADD_SEALS: u32 = 1033;
+    const F_GET_SEALS: u32 = 1034;
+    let file = thread.files.get_any(descriptor)?;
+    let index = descriptor as u32 as usize;
+    let command = command as u32;
+    if file.is_path() && !matches!(command, F_DUPFD | F_DUPFD_CLOEXEC | F_GETFD | F_SETFD | F_GETFL)
+    {
+        return fail(Errno::EBADF);
+    }
+    match command {
+        F_DUPFD | F_DUPFD_CLOEXEC => {
+            let limit = thread.process.limits.soft(Resource::Files);
+            let lowest = usize::try_from(argument as i32).map_err(|_| Errno::EINVAL)?;
+            if lowest as u64 >= limit {
+                return fail(Errno::EINVAL);
+            }
+            thread.files.add(file, command == F_DUPFD_CLOEXEC, lowest, limit)
+        }
+        F_GETFD => Ok(u64::from(thread.files.closes_on_exec(index)?)),
+        F_SETFD => {
+            thread.files.set_close_on_exec(index, argument & 1 != 0)?;
+            Ok(0)
+        }
+        F_GETFL => Ok(u64::from(file.flags())),
+        F_SETFL => {
+            file.set_flags(argument as u32);
+            Ok(0)
+        }
+        F_SETOWN => {
+            file.owner.store(argument as u32, core::sync::atomic::Ordering::Relaxed);
+            Ok(0)
+        }
+        F_GETOWN => Ok(u64::from(file.owner.load(core::sync::atomic::Ordering::Relaxed))),
+        F_ADD_SEALS | F_GET_SEALS => {
+            let Some(Some(mapped)) = file.mappable() else { return fail(Errno::EINVAL) };
+            if command == F_GET_SEALS {
+                return Ok(u64::from(mapped.inode.seals()?));
+            }
+            if !file.may_write() {
+                return fail(Errno::EPERM);
+            }
+            mapped.inode.add_seals(argument as u32)?;
+            Ok(0)
+        }
+        _ => fail(Errno::EINVAL),
+    }
+}

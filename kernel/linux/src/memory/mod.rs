@@ -1,0 +1,126 @@
+//! The memory of a process: areas, and the system calls that change them.
+//!
+//! The areas say what the program asked for; the platform's address space says what is mapped.
+//! Both change together under one lock that may be held across sleeping. A fault that the
+//! platform could not resolve is looked up here: it is a signal, or a part of a file that did not
+//! exist when it was mapped.
+
+mod areas;
+mod calls;
+mod fault;
+mod layout;
+mod place;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use hal::{AddressSpace, Backing, PAGE_SIZE, PhysAddr, Protection, Range};
+use vfs::{Extent, Inode, Intent, Location};
+
+pub use areas::{Areas, Content};
+pub use calls::*;
+pub use fault::{Fault, resolve};
+pub use layout::{Layout, STACK_LEN, TASK_END};
+pub use place::{find_below, is_usable};
+
+use crate::error::{Result, fail};
+use errno::Errno;
+
+/// Rounds up to a page.
+pub fn page_up(address: u64) -> u64 {
+    address.saturating_add(PAGE_SIZE - 1) & !(PAGE_SIZE - 1)
+}
+
+/// Rounds down to a page.
+pub fn page_down(address: u64) -> u64 {
+    address & !(PAGE_SIZE - 1)
+}
+
+/// The memory of a process.
+pub struct Memory {
+    /// The platform's side.
+    pub space: Arc<AddressSpace>,
+    /// What the program asked for.
+    pub areas: sched::Mutex<Areas>,
+    /// Where things were put when the program started.
+    layout: lock::SpinLock<Layout>,
+    /// The end of the heap.
+    pub heap_end: AtomicU64,
+}
+
+impl Memory {
+    /// New memory without areas.
+    pub fn new(layout: Layout) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            space: Arc::new(AddressSpace::new()?),
+            areas: sched::Mutex::new(Areas::new()),
+            heap_end: AtomicU64::new(layout.heap_start),
+            layout: lock::SpinLock::new(crate::rank::PROCESS, layout),
+        }))
+    }
+
+    /// Where things were put when the program started.
+    pub fn layout(&self) -> Layout {
+        *self.layout.lock()
+    }
+
+    /// Takes note of where things were put.
+    pub fn set_layout(&self, layout: Layout) {
+        *self.layout.lock() = layout;
+    }
+
+    /// A copy of the running process's memory.
+    pub fn fork(&self) -> Result<Arc<Self>> {
+        // Held, so that nothing changes between the two copies.
+        let areas = self.areas.lock();
+        Ok(Arc::new(Self {
+            space: Arc::new(AddressSpace::fork()?),
+            areas: sched::Mutex::new(areas.duplicate()),
+            heap_end: AtomicU64::new(self.heap_end.load(Ordering::Relaxed)),
+            layout: lock::SpinLock::new(crate::rank::PROCESS, self.layout()),
+        }))
+    }
+}
+
+/// Shows file content at a range: as far as the file goes now. Gives what keeps it alive.
+fn map_content(
+    range: Range,
+    inode: &Arc<dyn Inode>,
+    offset: u64,
+    shared: bool,
+    protection: Protection,
+) -> Result<Vec<Extent>> {
+    let mut extents = Vec::new();
+    let end_of_file = page_up(inode.size());
+    let mut position = range.start;
+    let writes = shared && protection.write;
+    while position < range.end {
+        let at = offset + (position - range.start);
+        if at >= end_of_file {
+            break;
+        }
+        let wanted = (range.end - position).min(end_of_file - at) / PAGE_SIZE;
+        let intent = if writes { Intent::Write } else { Intent::Read };
+        let extent = inode.extent(at / PAGE_SIZE, wanted as usize, intent)?;
+        let pages = (extent.pages() as u64).min(wanted);
+        if pages == 0 {
+            return fail(Errno::EIO);
+        }
+        let physical = PhysAddr(extent.phys());
+        let backing = if shared { Backing::Shared(physical) } else { Backing::Private(physical) };
+        hal::space_map(Range::new(position, pages * PAGE_SIZE), backing, protection)?;
+        position += pages * PAGE_SIZE;
+        extents.push(extent);
+    }
+    Ok(extents)
+}
+
+/// A file that is mapped.
+#[derive(Clone)]
+pub struct Mapped {
+    /// Its content.
+    pub inode: Arc<dyn Inode>,
+    /// Its name, for `/proc/self/maps`; memory files have none.
+    pub location: Option<Location>,
+}

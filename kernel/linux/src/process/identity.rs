@@ -1,0 +1,198 @@
+//! Identities: process, thread, user and group numbers, groups and sessions.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use errno::Errno;
+use vfs::Credentials;
+
+use super::{Process, by_pid, tree};
+use crate::error::{Result, fail};
+use crate::file::OpenFile;
+use crate::thread::Thread;
+use crate::user;
+
+/// All capabilities that Linux defines.
+pub const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
+
+/// What [`Credentials`] leave out, because no permission check asks for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Identity {
+    /// Real user.
+    pub uid: u32,
+    /// Effective user.
+    pub effective_uid: u32,
+    /// Saved user.
+    pub saved_uid: u32,
+    /// Real group.
+    pub gid: u32,
+    /// Effective group.
+    pub effective_gid: u32,
+    /// Saved group.
+    pub saved_gid: u32,
+}
+
+impl Identity {
+    /// One user and group in all roles.
+    pub fn of(uid: u32, gid: u32) -> Self {
+        Self { uid, effective_uid: uid, saved_uid: uid, gid, effective_gid: gid, saved_gid: gid }
+    }
+}
+
+/// The credentials of a user that the guest starts with.
+pub fn credentials_of(uid: u32, gid: u32) -> Credentials {
+    let capabilities = if uid == 0 { ALL_CAPABILITIES } else { 0 };
+    Credentials { uid, gid, groups: Arc::from(Vec::new()), capabilities }
+}
+
+/// `getpid(2)`.
+pub fn getpid(thread: &Thread, _: [u64; 6]) -> Result {
+    Ok(u64::from(thread.process.pid))
+}
+
+/// `gettid(2)`.
+pub fn gettid(thread: &Thread, _: [u64; 6]) -> Result {
+    Ok(u64::from(thread.tid))
+}
+
+/// `getppid(2)`.
+pub fn getppid(thread: &Thread, _: [u64; 6]) -> Result {
+    Ok(thread.process.parent().map_or(0, |parent| u64::from(parent.pid)))
+}
+
+/// `getuid(2)`.
+pub fn getuid(thread: &Thread, _: [u64; 6]) -> Result {
+    Ok(u64::from(thread.process.identity.lock().uid))
+}
+
+/// `geteuid(2)`.
+pub fn geteuid(thread: &Thread, _: [u64; 6]) -> Result {
+    Ok(u64::from(thread.process.identity.lock().effective_uid))
+}
+
+/// `getgid(2)`.
+pub fn getgid(thread: &Thread, _: [u64; 6]) -> Result {
+    Ok(u64::from(thread.process.identity.lock().gid))
+}
+
+/// `getegid(2)`.
+pub fn getegid(thread: &Thread, _: [u64; 6]) -> Result {
+    Ok(u64::from(thread.process.identity.lock().effective_gid))
+}
+
+/// `getresuid(2)`.
+pub fn getresuid(thread: &Thread, [real, effective, saved, ..]: [u64; 6]) -> Result {
+    let identity = *thread.process.identity.lock();
+    user::write(real, &identity.uid)?;
+    user::write(effective, &identity.effective_uid)?;
+    user::write(saved, &identity.saved_uid)?;
+    Ok(0)
+}
+
+/// `getresgid(2)`.
+pub fn getresgid(thread: &Thread, [real, effective, saved, ..]: [u64; 6]) -> Result {
+    let identity = *thread.process.identity.lock();
+    user::write(real, &identity.gid)?;
+    user::write(effective, &identity.effective_gid)?;
+    user::write(saved, &identity.saved_gid)?;
+    Ok(0)
+}
+
+/// `setpgid(2)`.
+pub fn setpgid(thread: &Thread, [pid, group, ..]: [u64; 6]) -> Result {
+    let (pid, group) = (pid as i32, group as i32);
+    if group < 0 || pid < 0 {
+        return fail(Errno::EINVAL);
+    }
+    let caller = &thread.process;
+    let target = match pid as u32 {
+        0 => Arc::clone(caller),
+        pid => by_pid(pid).ok_or(Errno::ESRCH)?,
+    };
+    let is_child = target.parent().is_some_and(|parent| Arc::ptr_eq(&parent, caller));
+    if !Arc::ptr_eq(&target, caller) && !is_child {
+        return fail(Errno::ESRCH);
+    }
+    if is_child && target.has_executed.load(core::sync::atomic::Ordering::Relaxed) {
+        return fail(Errno::EACCES);
+    }
+    let session = caller.session();
+    if target.session() != session || target.session() == target.pid {
+        return fail(Errno::EPERM);
+    }
+    let group = if group == 0 { target.pid } else { group as u32 };
+    if group != target.pid && !tree().group(group).iter().any(|member| member.session() == session)
+    {
+        return fail(Errno::EPERM);
+    }
+    target.family.lock().group = group;
+    Ok(0)
+}
+
+/// `getpgid(2)`.
+pub fn getpgid(thread: &Thread, [pid, ..]: [u64; 6]) -> Result {
+    let target = find(thread, pid)?;
+    Ok(u64::from(target.group()))
+}
+
+/// `getpgrp(2)`.
+pub fn getpgrp(thread: &Thread, _: [u64; 6]) -> Result {
+    Ok(u64::from(thread.process.group()))
+}
+
+/// `getsid(2)`.
+pub fn getsid(thread: &Thread, [pid, ..]: [u64; 6]) -> Result {
+    let target = find(thread, pid)?;
+    Ok(u64::from(target.session()))
+}
+
+/// The process with a number, 0 being the caller's.
+pub fn find(thread: &Thread, pid: u64) -> Result<Arc<Process>> {
+    match pid as u32 {
+        0 => Ok(Arc::clone(&thread.process)),
+        pid => Ok(by_pid(pid).ok_or(Errno::ESRCH)?),
+    }
+}
+
+/// `setsid(2)`.
+pub fn setsid(thread: &Thread, _: [u64; 6]) -> Result {
+    let process = &thread.process;
+    let pid = process.pid;
+    if !tree().group(pid).is_empty() {
+        return fail(Errno::EPERM);
+    }
+    let mut family = process.family.lock();
+    family.group = pid;
+    family.session = pid;
+    Ok(u64::from(pid))
+}
+
+/// `getgroups(2)`.
+pub fn getgroups(thread: &Thread, [size, list, ..]: [u64; 6]) -> Result {
+    let groups = thread.process.credentials().groups.clone();
+    let size = size as i32;
+    if size < 0 {
+        return fail(Errno::EINVAL);
+    }
+    if size > 0 {
+        if (size as usize) < groups.len() {
+            return fail(Errno::EINVAL);
+        }
+        for (index, group) in groups.iter().enumerate() {
+            user::write(list + 4 * index as u64, group)?;
+        }
+    }
+    Ok(groups.len() as u64)
+}
+
+impl Process {
+    /// Whether it has a capability, by Linux's number.
+    pub fn has_capability(&self, number: u32) -> bool {
+        self.credentials().capabilities & 1 << number != 0
+    }
+}
+
+/// The process behind a process descriptor.
+pub fn pidfd_process(_file: &OpenFile) -> Option<Arc<Process>> {
+    None
+}

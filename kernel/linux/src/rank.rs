@@ -1,0 +1,18 @@
+//! Ranks of this layer's locks, outermost first; those of the file systems (160–178) and the
+//! scheduler (180–220) come after them.
+
+use lock::Rank;
+
+pub const PROCESS_TREE: Rank = Rank::new(20, "process tree");
+pub const THREADS: Rank = Rank::new(30, "threads");
+pub const FILE_TABLE: Rank = Rank::new(40, "file table");
+pub const FILE_CONTEXT: Rank = Rank::new(50, "working directory");
+pub const PROCESS: Rank = Rank::new(60, "process");
+pub const SIGNALS: Rank = Rank::new(70, "signals");
+pub const SIGNALS_ACTIONS: Rank = Rank::new(72, "signal actions");
+pub const FUTEX: Rank = Rank::new(80, "futex");
+pub const FUTEX_WAITER: Rank = Rank::new(82, "futex waiter");
+pub const FILE: Rank = Rank::new(90, "open file");
+pub const STREAM: Rank = Rank::new(100, "stream");
+pub const NOTIFIER: Rank = Rank::new(150, "notifier");
+pub const RANDOM: Rank = Rank::new(182, "random generator");

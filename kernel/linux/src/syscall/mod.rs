@@ -1,0 +1,118 @@
+//! System calls: from the registers to a handler and back.
+//!
+//! [`table`] is where every call is entered, once, with its state and the kinds of its
+//! arguments; documentation and traces come from it.
+
+mod table;
+mod trace_text;
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use errno::Errno;
+use trace::Event;
+
+use crate::error::{Fail, Result};
+use crate::report::{self, Level};
+use crate::signal::{self, number::SIGSYS};
+use crate::thread::Thread;
+
+pub use table::{Call, State, TABLE};
+
+/// Serves a call.
+pub type Handler = fn(&Thread, [u64; 6]) -> Result;
+
+static TRACED: AtomicBool = AtomicBool::new(false);
+
+/// Traces every call on the report channel.
+pub fn trace_all() {
+    TRACED.store(true, Ordering::Relaxed);
+}
+
+/// Calls that were asked for and are absent, a bit each: each is reported once.
+static REPORTED: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
+
+/// The system call that a signal interrupted, until it is known whether it starts again.
+pub struct Interrupted {
+    /// Its number.
+    pub number: u64,
+    /// Whether it starts again after a handler that allows it.
+    pub restarts_after_handler: bool,
+}
+
+const INTERRUPTED: u64 = 1 << 63;
+const RESTARTS: u64 = 1 << 62;
+
+impl Interrupted {
+    /// Takes note of the call that was interrupted, if there is one.
+    pub fn take(thread: &Thread) -> Option<Self> {
+        let value = thread.signals.interrupted_call.swap(0, Ordering::Relaxed);
+        (value & INTERRUPTED != 0).then_some(Self {
+            number: value & !(INTERRUPTED | RESTARTS),
+            restarts_after_handler: value & RESTARTS != 0,
+        })
+    }
+}
+
+/// Serves the system call that the thread's program asked for.
+pub fn dispatch(thread: &Thread) {
+    let context = sched::context();
+    let number = context.registers.syscall_number();
+    let arguments = context.registers.syscall_arguments();
+    drop(context);
+    trace::record(Event::SyscallEnter, u64::from(thread.tid), number);
+    let call =
+        usize::try_from(number).ok().and_then(|index| TABLE.get(index)).and_then(Option::as_ref);
+    let traced = TRACED.load(Ordering::Relaxed);
+    let started = if traced { hal::monotonic() } else { 0 };
+    let entered = if traced { call.map(|call| trace_text::enter(call, arguments)) } else { None };
+    let result = match call {
+        Some(call) => (call.handler)(thread, arguments),
+        None => absent(thread, number),
+    };
+    let value = match result {
+        Ok(value) => value,
+        Err(Fail::Errno(errno)) => -i64::from(errno as u16) as u64,
+        Err(fail) => {
+            let restarts = if fail == Fail::Restart { RESTARTS } else { 0 };
+            thread
+                .signals
+                .interrupted_call
+                .store(INTERRUPTED | restarts | number, Ordering::Relaxed);
+            thread.attention.store(true, Ordering::SeqCst);
+            -i64::from(Errno::EINTR as u16) as u64
+        }
+    };
+    sched::context().registers.set_syscall_result(value);
+    trace::record(Event::SyscallExit, u64::from(thread.tid), value);
+    if traced {
+        trace_text::leave(
+            thread,
+            call,
+            number,
+            arguments,
+            entered,
+            result,
+            hal::monotonic() - started,
+        );
+    }
+}
+
+/// A call that does not exist here: the program is told so, and people once.
+fn absent(_thread: &Thread, number: u64) -> Result {
+    let index = number as usize % 1024;
+    let bit = 1u64 << (index % 64);
+    if REPORTED[index / 64].fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+        let name = table::absent_name(number);
+        let text =
+            alloc::format!("system call {number} ({name}) is not there: it fails with ENOSYS");
+        report::log(Level::Warning, &text);
+    }
+    Err(Fail::Errno(Errno::ENOSYS))
+}
+
+/// A program used `int 0x80`: the 32-bit calls are not there.
+pub fn refuse_32_bit(thread: &Thread) {
+    let _ = (SIGSYS, signal::default_action(SIGSYS));
+    absent(thread, 1023).ok();
+    sched::context().registers.set_syscall_result(-i64::from(Errno::ENOSYS as u16) as u64);
+}

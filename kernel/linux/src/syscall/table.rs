@@ -1,0 +1,202 @@
+//! The table of system calls: number, name, arguments, handler, state.
+
+use super::Handler;
+use crate::{exec, file, futex, memory, process, signal, system, time};
+
+/// How far a call is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// As on Linux, shown by at least three cases of the differential suite.
+    Full,
+    /// It works but for what is named here.
+    Partial(&'static str),
+}
+
+/// What an argument is, for traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// A 32-bit number.
+    Integer,
+    /// A 64-bit number.
+    Long,
+    /// Bits.
+    Flags,
+    /// Permission bits.
+    Mode,
+    /// A descriptor.
+    Descriptor,
+    /// A directory's descriptor, or the working directory.
+    Directory,
+    /// An address.
+    Pointer,
+    /// A path.
+    Path,
+    /// Bytes for the kernel, whose number is the next argument.
+    Input,
+    /// Room for bytes, whose number is the next argument.
+    Output,
+    /// A signal.
+    Signal,
+}
+
+/// A system call.
+pub struct Call {
+    /// Its name.
+    pub name: &'static str,
+    /// What its arguments are.
+    pub arguments: &'static [Argument],
+    /// Whether its result is an address.
+    pub returns_pointer: bool,
+    /// How far it is there.
+    pub state: State,
+    /// What serves it.
+    pub handler: Handler,
+}
+
+/// Numbers up to here can have an entry.
+const LENGTH: usize = 464;
+
+macro_rules! calls {
+    ($($number:literal $name:ident($($argument:ident),*) $(-> $pointer:ident)? = $handler:path $(, partial $why:literal)?;)*) => {
+        /// All system calls, by number.
+        pub static TABLE: [Option<Call>; LENGTH] = {
+            let mut table = [const { None }; LENGTH];
+            $(
+                table[$number] = Some(Call {
+                    name: stringify!($name),
+                    arguments: &[$(Argument::$argument),*],
+                    returns_pointer: calls!(@pointer $($pointer)?),
+                    state: calls!(@state $($why)?),
+                    handler: $handler,
+                });
+            )*
+            table
+        };
+    };
+    (@pointer) => { false };
+    (@pointer $pointer:ident) => { true };
+    (@state) => { State::Full };
+    (@state $why:literal) => { State::Partial($why) };
+}
+
+calls! {
+    0 read(Descriptor, Output, Long) = file::read;
+    1 write(Descriptor, Input, Long) = file::write;
+    2 open(Path, Flags, Mode) = file::open;
+    3 close(Descriptor) = file::close;
+    4 stat(Path, Pointer) = file::stat;
+    5 fstat(Descriptor, Pointer) = file::fstat;
+    6 lstat(Path, Pointer) = file::lstat;
+    8 lseek(Descriptor, Long, Integer) = file::lseek;
+    9 mmap(Pointer, Long, Flags, Flags, Descriptor, Long) -> pointer = memory::mmap;
+    10 mprotect(Pointer, Long, Flags) = memory::mprotect;
+    11 munmap(Pointer, Long) = memory::munmap;
+    12 brk(Pointer) -> pointer = memory::brk;
+    13 rt_sigaction(Signal, Pointer, Pointer, Long) = signal::rt_sigaction;
+    14 rt_sigprocmask(Integer, Pointer, Pointer, Long) = signal::rt_sigprocmask;
+    15 rt_sigreturn() = signal::rt_sigreturn;
+    16 ioctl(Descriptor, Flags, Pointer) = file::ioctl;
+    17 pread64(Descriptor, Output, Long, Long) = file::pread64;
+    18 pwrite64(Descriptor, Input, Long, Long) = file::pwrite64;
+    19 readv(Descriptor, Pointer, Integer) = file::readv;
+    20 writev(Descriptor, Pointer, Integer) = file::writev;
+    21 access(Path, Flags) = file::access;
+    24 sched_yield() = process::sched_yield;
+    25 mremap(Pointer, Long, Long, Flags, Pointer) -> pointer = memory::mremap;
+    26 msync(Pointer, Long, Flags) = memory::msync;
+    27 mincore(Pointer, Long, Pointer) = memory::mincore, partial "all mapped pages count as resident";
+    28 madvise(Pointer, Long, Integer) = memory::madvise, partial "MADV_REMOVE is refused; MADV_FREE frees at once";
+    32 dup(Descriptor) = file::dup;
+    33 dup2(Descriptor, Descriptor) = file::dup2;
+    34 pause() = signal::pause;
+    35 nanosleep(Pointer, Pointer) = time::nanosleep;
+    39 getpid() = process::getpid;
+    56 clone(Flags, Pointer, Pointer, Pointer, Pointer) = process::clone, partial "no namespaces, no ptrace";
+    57 fork() = process::fork;
+    58 vfork() = process::vfork;
+    59 execve(Path, Pointer, Pointer) = exec::execve;
+    60 exit(Integer) = process::exit;
+    61 wait4(Integer, Pointer, Flags, Pointer) = process::wait4;
+    62 kill(Integer, Signal) = signal::kill;
+    63 uname(Pointer) = system::uname;
+    72 fcntl(Descriptor, Integer, Long) = file::fcntl;
+    85 creat(Path, Mode) = file::creat;
+    89 readlink(Path, Output, Long) = file::readlink;
+    96 gettimeofday(Pointer, Pointer) = time::gettimeofday;
+    97 getrlimit(Integer, Pointer) = process::getrlimit;
+    98 getrusage(Integer, Pointer) = time::getrusage, partial "system time is counted as user time; fault counts are 0";
+    99 sysinfo(Pointer) = system::sysinfo;
+    100 times(Pointer) = time::times, partial "system time is counted as user time";
+    102 getuid() = process::getuid;
+    104 getgid() = process::getgid;
+    107 geteuid() = process::geteuid;
+    108 getegid() = process::getegid;
+    109 setpgid(Integer, Integer) = process::setpgid;
+    110 getppid() = process::getppid;
+    111 getpgrp() = process::getpgrp;
+    112 setsid() = process::setsid;
+    115 getgroups(Integer, Pointer) = process::getgroups;
+    118 getresuid(Pointer, Pointer, Pointer) = process::getresuid;
+    120 getresgid(Pointer, Pointer, Pointer) = process::getresgid;
+    121 getpgid(Integer) = process::getpgid;
+    124 getsid(Integer) = process::getsid;
+    127 rt_sigpending(Pointer, Long) = signal::rt_sigpending;
+    128 rt_sigtimedwait(Pointer, Pointer, Pointer, Long) = signal::rt_sigtimedwait;
+    129 rt_sigqueueinfo(Integer, Signal, Pointer) = signal::rt_sigqueueinfo;
+    130 rt_sigsuspend(Pointer, Long) = signal::rt_sigsuspend;
+    131 sigaltstack(Pointer, Pointer) = signal::sigaltstack;
+    149 mlock(Pointer, Long) = memory::mlock;
+    150 munlock(Pointer, Long) = memory::munlock;
+    151 mlockall(Flags) = memory::mlockall;
+    152 munlockall() = memory::munlockall;
+    157 prctl(Integer, Long, Long, Long, Long) = system::prctl, partial "the options that change security or tracing are refused";
+    158 arch_prctl(Integer, Pointer) = system::arch_prctl, partial "GS base only on virtual machines";
+    160 setrlimit(Integer, Pointer) = process::setrlimit;
+    186 gettid() = process::gettid;
+    200 tkill(Integer, Signal) = signal::tkill;
+    201 time(Pointer) = time::time;
+    202 futex(Pointer, Flags, Integer, Pointer, Pointer, Integer) = futex::futex, partial "priorities are not inherited: all are equal";
+    203 sched_setaffinity(Integer, Long, Pointer) = process::sched_setaffinity;
+    204 sched_getaffinity(Integer, Long, Pointer) = process::sched_getaffinity;
+    218 set_tid_address(Pointer) = process::set_tid_address;
+    228 clock_gettime(Integer, Pointer) = time::clock_gettime;
+    229 clock_getres(Integer, Pointer) = time::clock_getres;
+    230 clock_nanosleep(Integer, Flags, Pointer, Pointer) = time::clock_nanosleep;
+    231 exit_group(Integer) = process::exit_group;
+    234 tgkill(Integer, Integer, Signal) = signal::tgkill;
+    247 waitid(Integer, Integer, Pointer, Flags, Pointer) = process::waitid;
+    257 openat(Directory, Path, Flags, Mode) = file::openat;
+    262 newfstatat(Directory, Path, Pointer, Flags) = file::newfstatat;
+    267 readlinkat(Directory, Path, Output, Long) = file::readlinkat;
+    269 faccessat(Directory, Path, Flags) = file::faccessat;
+    273 set_robust_list(Pointer, Long) = futex::set_robust_list;
+    274 get_robust_list(Integer, Pointer, Pointer) = futex::get_robust_list;
+    292 dup3(Descriptor, Descriptor, Flags) = file::dup3;
+    295 preadv(Descriptor, Pointer, Integer, Long) = file::preadv;
+    296 pwritev(Descriptor, Pointer, Integer, Long) = file::pwritev;
+    297 rt_tgsigqueueinfo(Integer, Integer, Signal, Pointer) = signal::rt_tgsigqueueinfo;
+    302 prlimit64(Integer, Integer, Pointer, Pointer) = process::prlimit64;
+    309 getcpu(Pointer, Pointer) = process::getcpu;
+    318 getrandom(Output, Long, Flags) = system::getrandom;
+    319 memfd_create(Path, Flags) = file::memfd_create;
+    322 execveat(Directory, Path, Pointer, Pointer, Flags) = exec::execveat;
+    324 membarrier(Integer, Flags, Integer) = system::membarrier;
+    327 preadv2(Descriptor, Pointer, Integer, Long, Long, Flags) = file::preadv2;
+    328 pwritev2(Descriptor, Pointer, Integer, Long, Long, Flags) = file::pwritev2;
+    332 statx(Directory, Path, Flags, Flags, Pointer) = file::statx;
+    435 clone3(Pointer, Long) = process::clone3, partial "no namespaces, no process descriptors";
+    436 close_range(Descriptor, Descriptor, Flags) = file::close_range;
+    437 openat2(Directory, Path, Pointer, Long) = file::openat2;
+    439 faccessat2(Directory, Path, Flags, Flags) = file::faccessat2;
+}
+
+/// The name of a call that has no entry, as far as it is worth knowing.
+pub fn absent_name(number: u64) -> &'static str {
+    match number {
+        101 => "ptrace",
+        334 => "rseq",
+        425 => "io_uring_setup",
+        1023 => "32-bit call",
+        _ => "unknown here",
+    }
+}
