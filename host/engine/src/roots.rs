@@ -259,8 +259,14 @@ fn explain(error: drupe_roots::Error) -> Error {
     use drupe_roots::{ElfError, Error as Cause};
     let message = error.to_string();
     match error {
-        Cause::NotRunnable { source, .. } => {
+        Cause::NotRunnable { path, source } => {
+            let is_source = path.extension().is_some_and(|ending| {
+                ["c", "cc", "cpp", "cxx", "rs"].iter().any(|known| ending == *known)
+            });
             let hint = match source {
+                ElfError::NotElf if is_source => {
+                    Some("sources are built by folder: name the folder that they are in")
+                }
                 ElfError::NotElf => Some(
                     "a target is a program, a project folder, a root folder or an image; scripts begin with #!",
                 ),

@@ -95,12 +95,14 @@ impl Importer {
     /// Takes everything in the folder `path`, except secrets.
     pub fn import_all(&mut self, path: &Path, reason: &Arc<str>) -> Result<(), Error> {
         let place = self.folder(path, reason, 0)?;
+        // Who names a folder with secrets wants what is in it, except for the keys themselves.
+        let is_named = secrets::is_secret(&place);
         let mut waiting = vec![place];
         while let Some(folder) = waiting.pop() {
             self.inputs.push(folder.clone());
             for entry in fs::read_dir(&folder).map_err(unreadable(&folder))? {
                 let path = entry.map_err(unreadable(&folder))?.path();
-                if secrets::is_secret_name(&path) {
+                if secrets::is_secret_name(&path) || (!is_named && secrets::is_secret(&path)) {
                     self.left_out.push((path, "it looks like a secret"));
                     continue;
                 }
@@ -199,11 +201,13 @@ pub fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Unreadable { path, source }
 }
 
-/// Takes all that is in the folder `root`, to stand in `place`.
+/// Takes all that is in the folder `root`, to stand in `place`; files with the names of secrets
+/// only if `with_secrets`.
 pub fn copy_folder(
     importer: &mut Importer,
     root: &Path,
     place: &Path,
+    with_secrets: bool,
     reason: &Arc<str>,
 ) -> Result<(), Error> {
     let mut waiting = vec![PathBuf::new()];
@@ -213,6 +217,10 @@ pub fn copy_folder(
             let entry = entry.map_err(unreadable(&host))?;
             let below = folder.join(entry.file_name());
             let (guest, host) = (place.join(&below), root.join(&below));
+            if !with_secrets && secrets::is_secret_name(&host) {
+                importer.left_out.push((host, "it looks like a secret"));
+                continue;
+            }
             let metadata = fs::symlink_metadata(&host).map_err(unreadable(&host))?;
             if metadata.is_dir() {
                 importer.insert_folder(&guest, &metadata, reason);

@@ -59,7 +59,7 @@ pub fn select(program: &Path, options: &Options) -> Result<Selection, Error> {
     let reason: Arc<str> = "named in the project".into();
     for (from, place) in &options.copy {
         if from.is_dir() {
-            copy_folder(&mut importer, from, place, &reason)?;
+            copy_folder(&mut importer, from, place, false, &reason)?;
         } else {
             importer.import_file(place, from, &reason)?;
         }
@@ -79,7 +79,7 @@ pub fn select(program: &Path, options: &Options) -> Result<Selection, Error> {
 pub fn select_folder(root: &Path, program: &Path) -> Result<Selection, Error> {
     let mut importer = Importer::default();
     let reason: Arc<str> = format!("in the folder {}", root.display()).into();
-    copy_folder(&mut importer, root, Path::new("/"), &reason)?;
+    copy_folder(&mut importer, root, Path::new("/"), true, &reason)?;
     Ok(finish(importer, program.to_owned()))
 }
 

@@ -66,6 +66,11 @@ impl Program {
     /// When the host gives no process or descriptor. That the program cannot be executed is
     /// reported as a [`Death::NotExecuted`].
     pub fn spawn(self) -> io::Result<Supervised> {
+        self.spawn_in(&[libc::CLONE_NEWUSER | libc::CLONE_NEWPID, libc::CLONE_NEWPID, 0])
+    }
+
+    /// Starts the program in the first of these sets of new namespaces that the host allows.
+    fn spawn_in(self, isolations: &[i32]) -> io::Result<Supervised> {
         let (deaths, record_deaths) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
             strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
@@ -77,8 +82,7 @@ impl Program {
             program: &self,
             record_deaths: record_deaths.as_raw_fd(),
         };
-        let isolations = [libc::CLONE_NEWUSER | libc::CLONE_NEWPID, libc::CLONE_NEWPID, 0];
-        for isolation in isolations {
+        for &isolation in isolations {
             // SAFETY: a clone without a stack and without CLONE_VM is a fork: the child has a
             // copy of this thread and runs `supervise`, which only makes system calls and
             // never returns.
@@ -286,7 +290,7 @@ mod tests {
 
     use super::*;
 
-    fn shell(script: &str, descriptors: Vec<OwnedFd>) -> Supervised {
+    fn shell_program(script: &str, descriptors: Vec<OwnedFd>) -> Program {
         let argument = |text: &str| CString::new(text).unwrap();
         Program {
             executable: Executable::Path(argument("/bin/sh")),
@@ -294,8 +298,10 @@ mod tests {
             environment: Vec::new(),
             descriptors,
         }
-        .spawn()
-        .unwrap()
+    }
+
+    fn shell(script: &str, descriptors: Vec<OwnedFd>) -> Supervised {
+        shell_program(script, descriptors).spawn().unwrap()
     }
 
     fn three(output: OwnedFd) -> Vec<OwnedFd> {
@@ -344,13 +350,24 @@ mod tests {
 
     #[test]
     fn killing_leaves_nobody_behind() {
-        let (mut read, write) = std::io::pipe().unwrap();
-        let mut tree = shell("sleep 1000 & (sleep 1000 & setsid sleep 1000)", three(write.into()));
-        tree.kill();
         // The pipe ends only when the last process that could write to it is gone.
-        let mut rest = Vec::new();
+        let ends = |tree: &mut Supervised, mut read: std::io::PipeReader| {
+            let mut up = [0; 3];
+            read.read_exact(&mut up).unwrap();
+            tree.kill();
+            read.read_to_end(&mut Vec::new()).unwrap();
+        };
+        let (read, write) = std::io::pipe().unwrap();
+        let mut tree =
+            shell("sleep 1000 & (setsid sleep 1000 &); echo up; wait", three(write.into()));
         if tree.is_isolated() {
-            read.read_to_end(&mut rest).unwrap();
+            ends(&mut tree, read);
         }
+        let (read, write) = std::io::pipe().unwrap();
+        let program =
+            shell_program("sleep 1000 & (sleep 1000 &); echo up; wait", three(write.into()));
+        let mut tree = program.spawn_in(&[0]).unwrap();
+        assert!(!tree.is_isolated());
+        ends(&mut tree, read);
     }
 }

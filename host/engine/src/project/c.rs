@@ -43,16 +43,16 @@ pub fn build(project: &Project<'_>, language: Language, output: &Path) -> Result
     let is_same = fs::read_to_string(&stamp).is_ok_and(|text| text == settings);
     let built = fs::metadata(&program).and_then(|data| data.modified()).ok().filter(|_| is_same);
     let mut objects = Vec::new();
-    let mut is_changed = built.is_none();
+    let (mut is_changed, mut is_told) = (built.is_none(), false);
     for source in sources(project.folder)? {
         let name = source.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let object = output.join(format!("{name}.o"));
         let dependencies = output.join(format!("{name}.d"));
         if !is_current(project.folder, &object, &dependencies, built) {
-            if !is_changed {
+            if !is_told {
                 (project.progress)(&format!("compiling {}", project.name));
             }
-            is_changed = true;
+            (is_told, is_changed) = (true, true);
             let compiler = if is_cpp(&source) { "c++" } else { "cc" };
             let mut command = Command::new(compiler);
             command.current_dir(project.folder).args(["-O2", "-g", "-fPIE", "-MMD", "-MF"]);
