@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail};
 
 use self::build::Variant;
 use self::run::{Outcome, Selection};
+use crate::process::{cargo, check};
 use crate::setup::is_root;
 use crate::test::Counts;
 
@@ -49,7 +50,7 @@ impl Place {
             Self::Provider(provider) => {
                 let mut command = Command::new("target/release/drupe");
                 // The suite keeps its own deadlines; this one only ends what was left behind.
-                command.args(["run", "--provider", provider, "--timeout", "3600"]);
+                command.args(["run", "--provider", provider, "--timeout", "3600", "--cpus", "2"]);
                 command.args(["-e", "PATH=/usr/bin:/bin", "-e", "TMPDIR=/tmp"]).arg(binary);
                 command
             }
@@ -98,11 +99,16 @@ pub fn command(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The stage of `cargo xtask test`: every variant that can be built, native against native.
-pub fn native_stage() -> Result<Counts> {
+/// A stage of `cargo xtask test`. `native`: every variant that can be built, against itself.
+/// A provider: the static variant, against native.
+pub fn stage(place: &'static str) -> Result<Counts> {
+    let selection = Selection::default();
+    if place != "native" {
+        return provider(place, Variant::Static, &selection);
+    }
     let mut counts = Counts::default();
     for variant in Variant::available() {
-        counts += native(variant, &Selection::default())?;
+        counts += native(variant, &selection)?;
     }
     Ok(counts)
 }
@@ -123,6 +129,7 @@ pub fn provider(provider: &'static str, variant: Variant, selection: &Selection)
     let binary = build::runner(variant)?;
     let selection = with_rights(selection);
     let known = compare::known_failures(provider)?;
+    check(cargo().args(["build", "--release", "-q", "-p", "drupe"]))?;
     let linux = run::all(Place::Native(memory_directory()), &binary, &selection)?;
     let drupe = run::all(Place::Provider(provider), &binary, &selection)?;
     print!("{} on {provider}: ", variant.name());

@@ -52,7 +52,7 @@ const STAGES: &[Stage] = &[
         ])))
     }),
     ("unit tests", Tier::Quick, |_| unit_tests()),
-    ("suite on native Linux", Tier::Default, |_| suite::native_stage()),
+    ("suite on native Linux", Tier::Default, |_| suite::stage("native")),
 ];
 
 /// Runs the stages of `tier` and prints the counts of each and of all.

@@ -14,6 +14,9 @@ use super::Place;
 /// Beyond a case's own deadline: what a machine may take to boot and to print.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Until the first line: what it may take to build a kernel, too.
+const FIRST_LINE: Duration = Duration::from_secs(600);
+
 /// Which cases run, and how.
 #[derive(Clone, Debug)]
 pub struct Selection {
@@ -142,8 +145,9 @@ impl Session {
     fn follow(&mut self, patience: Duration, outcome: &mut Outcome) -> End {
         let mut case = None;
         let mut written = String::new();
+        let mut wait = FIRST_LINE;
         loop {
-            let line = match self.lines.recv_timeout(patience) {
+            let line = match self.lines.recv_timeout(std::mem::replace(&mut wait, patience)) {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Timeout) => return End::Stopped { case, how: "hung" },
                 Err(RecvTimeoutError::Disconnected) => {
