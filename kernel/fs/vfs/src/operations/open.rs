@@ -11,7 +11,7 @@ use crate::inode::{Content, NewKind};
 use crate::location::Location;
 use crate::mount::MountFlags;
 use crate::notify::{Event, EventKind};
-use crate::types::Kind;
+use crate::types::{Kind, mode};
 use crate::walk::{Final, Last, Resolve, Walk};
 
 /// How to open: the flags of `open(2)` one by one.
@@ -158,16 +158,28 @@ impl Context<'_> {
             if how.exclusive {
                 return Err(Errno::EEXIST);
             }
-            if child.kind() != Kind::Symlink {
+            if child.kind() != Kind::Symlink || how.no_follow {
+                self.check_planted(&directory, &child)?;
                 walk.enter(child)?;
                 return Ok((walk.location(), false));
-            }
-            if how.no_follow {
-                return Err(Errno::ELOOP);
             }
             if !walk.follow_last(&child)? {
                 return Ok((walk.location(), false));
             }
+        }
+    }
+
+    /// Refuses what somebody else may have put where the caller wanted to make a file: other
+    /// things than files and fifos in a directory like `/tmp`.
+    fn check_planted(&self, directory: &Location, child: &Dentry) -> Result<(), Errno> {
+        let (directory_uid, _, permissions) = directory.inode().access();
+        let (uid, _, _) = child.inode().access();
+        let shared = permissions & mode::STICKY != 0 && permissions & 0o002 != 0;
+        let harmless = matches!(child.kind(), Kind::File | Kind::Fifo | Kind::Directory);
+        if harmless || !shared || uid == directory_uid || uid == self.credentials.uid {
+            Ok(())
+        } else {
+            Err(Errno::EACCES)
         }
     }
 
