@@ -1,6 +1,7 @@
 //! `drupe run`.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use anyhow::{Context, Result};
 use clap::{ArgAction, Args, ValueEnum};
 use drupe_engine::attach::{End, Options, attach};
 use drupe_engine::provider::{Capability, Machine, Process, Provider, Qemu, Streams, check};
-use drupe_engine::{Configuration, Home, Kernel, Launch, Root, Settings, Source};
+use drupe_engine::{Configuration, Error, Home, Kernel, Launch, Root, Settings, Source};
 
 use crate::values::{parse_size, parse_time, variables};
 use crate::{gdb, terminal};
@@ -110,6 +111,10 @@ impl Run {
     pub fn execute(self) -> Result<u8> {
         let home = Home::from_environment()?;
         let progress = crate::progress;
+        if self.tty && self.interactive && !std::io::stdin().is_terminal() {
+            let error = Error::new("standard input is no terminal, as -it needs it");
+            return Err(error.hint("leave out -t, or start drupe in a terminal").into());
+        }
         let provider = self.provider();
         check(provider.as_ref(), self.memory, &self.capabilities())?;
         if self.verbose > 0 {
@@ -145,7 +150,8 @@ impl Run {
     fn attach(&self, provider: &dyn Provider, launch: Launch) -> Result<u8> {
         let signals = drupe_sys::Signals::block(SIGNALS).context("cannot receive signals")?;
         let instance = provider.start(launch)?;
-        let raw = if self.tty {
+        // Without the keyboard Ctrl-C must keep its meaning.
+        let raw = if self.tty && self.interactive {
             terminal::Raw::enter().context("cannot use the terminal")?
         } else {
             None

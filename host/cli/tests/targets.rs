@@ -118,6 +118,7 @@ fn what_a_provider_cannot_do_is_refused_before_the_start() {
     };
     run(&["--gdb", "1234"]).fails(125, &["process", "--gdb", "--provider qemu"]);
     run(&["--machine", "q35"]).fails(125, &["--machine", "--provider qemu"]);
+    run(&["-it"]).fails(125, &["no terminal", "-it"]);
     run(&["-m", "4000G"]).fails(125, &["does not fit into this host", "-m"]);
     let mut without_qemu = place.drupe();
     without_qemu.env("PATH", "/nowhere").args(["run", "--provider", "qemu", "/bin/true"]);

@@ -35,6 +35,9 @@ impl Platform {
     }
 }
 
+/// How many files of built kernels are kept for each platform, two for each kernel.
+const FILES_KEPT: usize = 16;
+
 const TARGET: &str = "x86_64-unknown-none";
 
 /// What a kernel is made from, relative to the checkout.
@@ -97,6 +100,7 @@ impl Kernel {
                 .ok_or_else(|| Error::new(format!("{} is no 64-bit ELF file", built.display())))?;
             write_whole(&folder.join(format!("{package}-{hash}.debug")), &bytes)?;
             write_whole(&folder.join(format!("{package}-{hash}.elf")), &loadable)?;
+            forget_oldest(&folder, package);
         }
         write_whole(&stamp_file, format!("{} {hash}", stamp.state).as_bytes())?;
         Self::kept(&folder, package, &hash)
@@ -151,6 +155,25 @@ impl Kernel {
     /// The file with symbols and line numbers.
     pub fn symbols(&self) -> &Path {
         &self.symbols
+    }
+}
+
+/// Removes kernels that were built long ago. Instances that run have their own copy.
+fn forget_oldest(folder: &Path, package: &str) {
+    let mut kept: Vec<(std::time::SystemTime, PathBuf)> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            name.starts_with(package) && (name.ends_with(".elf") || name.ends_with(".debug"))
+        })
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    kept.sort();
+    let surplus = kept.len().saturating_sub(FILES_KEPT);
+    for (_, path) in &kept[..surplus] {
+        let _ = fs::remove_file(path);
     }
 }
 
