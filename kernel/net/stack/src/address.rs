@@ -81,23 +81,25 @@ pub(crate) fn multicast_mac(address: &IpAddr) -> Option<[u8; 6]> {
 /// Identifies a TCP flow from this side: IPv4 addresses are kept in their mapped form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowKey {
-    local: u128,
-    remote: u128,
+    // Halves rather than u128: they are written and compared in the same width.
+    local: [u64; 2],
+    remote: [u64; 2],
     ports: u32,
 }
 
-fn mapped(address: IpAddr) -> u128 {
+/// The low half, then the high half.
+fn mapped(address: IpAddr) -> [u64; 2] {
     match address {
-        IpAddr::V4(address) => 0xffff_0000_0000 | u128::from(address.to_bits()),
-        IpAddr::V6(address) => address.to_bits(),
+        IpAddr::V4(address) => [0xffff_0000_0000 | u64::from(address.to_bits()), 0],
+        IpAddr::V6(address) => [address.to_bits() as u64, (address.to_bits() >> 64) as u64],
     }
 }
 
-fn unmapped(bits: u128) -> IpAddr {
-    if bits >> 32 == 0xffff {
-        IpAddr::V4(Ipv4Addr::from_bits(bits as u32))
+fn unmapped([low, high]: [u64; 2]) -> IpAddr {
+    if high == 0 && low >> 32 == 0xffff {
+        IpAddr::V4(Ipv4Addr::from_bits(low as u32))
     } else {
-        IpAddr::V6(Ipv6Addr::from_bits(bits))
+        IpAddr::V6(Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)))
     }
 }
 
@@ -131,13 +133,7 @@ impl FlowKey {
     }
 
     pub(crate) fn words(&self) -> FlowWords {
-        [
-            self.local as u64,
-            (self.local >> 64) as u64,
-            self.remote as u64,
-            (self.remote >> 64) as u64,
-            u64::from(self.ports),
-        ]
+        [self.local[0], self.local[1], self.remote[0], self.remote[1], u64::from(self.ports)]
     }
 
     pub(crate) fn hash_with(&self, fold: &Fold) -> u64 {
@@ -148,12 +144,11 @@ impl FlowKey {
 impl Hash for FlowKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // IPv4 differs in the low halves only.
-        state.write_u64(self.local as u64 ^ u64::from(self.ports) << 32);
-        state.write_u64(self.remote as u64);
-        let high = (self.local >> 64) as u64;
-        if high | (self.remote >> 64) as u64 != 0 {
-            state.write_u64(high);
-            state.write_u64((self.remote >> 64) as u64);
+        state.write_u64(self.local[0] ^ u64::from(self.ports) << 32);
+        state.write_u64(self.remote[0]);
+        if self.local[1] | self.remote[1] != 0 {
+            state.write_u64(self.local[1]);
+            state.write_u64(self.remote[1]);
         }
     }
 }

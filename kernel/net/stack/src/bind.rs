@@ -130,8 +130,22 @@ struct Entry {
 #[derive(Debug, Default)]
 struct Port {
     bindings: Vec<Entry>,
-    /// Connections that use the port without a binding of their own.
-    connections: u32,
+    /// Local addresses of connections that use the port without a binding of their own, with
+    /// their number.
+    connections: Vec<(IpAddr, u32)>,
+}
+
+impl Port {
+    fn count(&mut self, address: IpAddr) {
+        match self.connections.iter_mut().find(|(own, _)| *own == address) {
+            Some((_, count)) => *count += 1,
+            None => self.connections.push((address, 1)),
+        }
+    }
+
+    fn is_unused(&self) -> bool {
+        self.bindings.is_empty() && self.connections.is_empty()
+    }
 }
 
 type Bucket = SpinLock<HashMap<(Protocol, u16), Port, Hashing>>;
@@ -209,21 +223,21 @@ impl BindTable {
 
     /// Registers a connection on a port without binding it, unless a socket owns the port. The
     /// flow itself must be checked by its shard.
-    pub fn use_port(self: &Arc<Self>, port: u16) -> Option<PortUse> {
+    pub fn use_port(self: &Arc<Self>, address: IpAddr, port: u16) -> Option<PortUse> {
         let mut table = self.bucket(port).lock();
         let entry = table.entry((Protocol::Tcp, port)).or_default();
         if !entry.bindings.is_empty() {
             return None;
         }
-        entry.connections += 1;
-        Some(PortUse { table: self.clone(), port })
+        entry.count(address);
+        Some(PortUse { table: self.clone(), address, port })
     }
 
     /// Registers an accepted connection on its listener's port.
-    pub fn share_port(self: &Arc<Self>, port: u16) -> PortUse {
+    pub fn share_port(self: &Arc<Self>, address: IpAddr, port: u16) -> PortUse {
         let mut table = self.bucket(port).lock();
-        table.entry((Protocol::Tcp, port)).or_default().connections += 1;
-        PortUse { table: self.clone(), port }
+        table.entry((Protocol::Tcp, port)).or_default().count(address);
+        PortUse { table: self.clone(), address, port }
     }
 
     /// The listener for a SYN: the most specific binding, among equals by `hash`
@@ -320,9 +334,9 @@ fn score(entry: &Entry, local: &IpAddr, remote: Option<SocketAddr>, interface: I
 
 fn allows(port: &Port, request: &BindRequest) -> bool {
     if request.protocol == Protocol::Tcp
-        && port.connections > 0
         && port.bindings.is_empty()
         && !request.reuse_address
+        && port.connections.iter().any(|(address, _)| request.takes(address))
     {
         return false;
     }
@@ -410,7 +424,7 @@ impl Drop for Binding {
         let key = (self.request.protocol, self.request.port);
         if let Some(port) = table.get_mut(&key) {
             port.bindings.retain(|entry| entry.id != self.id);
-            if port.bindings.is_empty() && port.connections == 0 {
+            if port.is_unused() {
                 table.remove(&key);
             }
         }
@@ -421,6 +435,7 @@ impl Drop for Binding {
 #[derive(Debug)]
 pub(crate) struct PortUse {
     table: Arc<BindTable>,
+    address: IpAddr,
     port: u16,
 }
 
@@ -429,8 +444,13 @@ impl Drop for PortUse {
         let mut table = self.table.bucket(self.port).lock();
         let key = (Protocol::Tcp, self.port);
         if let Some(port) = table.get_mut(&key) {
-            port.connections = port.connections.saturating_sub(1);
-            if port.bindings.is_empty() && port.connections == 0 {
+            if let Some((_, count)) =
+                port.connections.iter_mut().find(|(address, _)| *address == self.address)
+            {
+                *count -= 1;
+            }
+            port.connections.retain(|(_, count)| *count > 0);
+            if port.is_unused() {
                 table.remove(&key);
             }
         }
@@ -477,13 +497,13 @@ mod tests {
     #[test]
     fn a_connection_holds_its_port_unless_reuse_is_allowed() {
         let table = table();
-        let use_ = table.use_port(40000).unwrap();
+        let use_ = table.use_port("10.0.0.1".parse().unwrap(), 40000).unwrap();
         assert!(table.bind(request("0.0.0.0:40000")).is_err());
         let reuse = BindRequest { reuse_address: true, ..request("0.0.0.0:40000") };
         drop(table.bind(reuse).unwrap());
         drop(use_);
         let _owner = table.bind(request("0.0.0.0:40000")).unwrap();
-        assert!(table.use_port(40000).is_none());
+        assert!(table.use_port("10.0.0.1".parse().unwrap(), 40000).is_none());
     }
 
     #[test]

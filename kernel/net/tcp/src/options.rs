@@ -129,6 +129,16 @@ impl Options {
     /// Encodes, padded to four octets. SACK ranges that find no room are left out.
     pub fn encode(&self) -> OptionBytes {
         let mut out = OptionBytes::default();
+        if let (Some((value, echo)), None, None, 0, false) =
+            (self.timestamps, self.mss, self.window_scale, self.sack.count, self.sack_permitted)
+        {
+            // What nearly every segment carries.
+            out.bytes[..4].copy_from_slice(&[NOP, NOP, TIMESTAMPS, 10]);
+            out.bytes[4..8].copy_from_slice(&value.to_be_bytes());
+            out.bytes[8..12].copy_from_slice(&echo.to_be_bytes());
+            out.length = 12;
+            return out;
+        }
         if let Some(mss) = self.mss {
             let [high, low] = mss.to_be_bytes();
             out.put(&[MSS, 4, high, low]);

@@ -31,24 +31,20 @@ pub(super) struct AutoconfState {
     solicit_at: Instant,
     /// Addresses under test, and when they have passed.
     tests: Vec<(Ipv6Addr, Instant)>,
-    generation: u32,
 }
 
 impl Stack {
     pub(super) fn autoconf_deadline(&self) -> Instant {
-        let generation = self.config.generation;
-        let states = self.autoconf.iter().map(|state| {
-            if state.generation != generation {
-                return self.now;
-            }
-            state.tests.iter().fold(state.solicit_at, |at, (_, test)| at.min(*test))
-        });
-        let unseen = self.config.interfaces.iter().any(|device| {
-            device.medium == Medium::Ethernet
-                && device.up
-                && !self.autoconf.iter().any(|state| state.interface == device.id)
-        });
-        states.min().unwrap_or(Instant::NEVER).min(if unseen { self.now } else { Instant::NEVER })
+        let (generation, at) = self.autoconf_due;
+        if generation == self.config.generation { at } else { self.now }
+    }
+
+    fn plan_autoconf(&mut self) {
+        let states = self
+            .autoconf
+            .iter()
+            .map(|state| state.tests.iter().fold(state.solicit_at, |at, (_, test)| at.min(*test)));
+        self.autoconf_due = (self.config.generation, states.min().unwrap_or(Instant::NEVER));
     }
 
     /// Does what is due on every interface; only on the first shard.
@@ -66,7 +62,6 @@ impl Stack {
                     solicitations: 0,
                     solicit_at: Instant::NEVER,
                     tests: Vec::new(),
-                    generation: u32::MAX,
                 });
                 if device.autoconf.ipv6 {
                     self.add_link_local(device.id, device.mac);
@@ -78,6 +73,7 @@ impl Stack {
             self.run_interface(state);
         }
         self.autoconf = states;
+        self.plan_autoconf();
     }
 
     fn add_link_local(&mut self, id: InterfaceId, mac: [u8; 6]) {
@@ -134,7 +130,6 @@ impl Stack {
                 }
             }
         }
-        state.generation = self.config.generation;
     }
 
     /// Begins tests of addresses that are new.

@@ -159,6 +159,8 @@ pub struct Stack {
     errors: RateLimit,
     next_ident: u32,
     autoconf: Vec<AutoconfState>,
+    /// When that is due, as of a generation of the configuration.
+    autoconf_due: (u32, Instant),
     /// When an address or route next expires; computed for this generation.
     expiry: (u32, Instant),
 }
@@ -214,6 +216,7 @@ impl Stack {
             errors: RateLimit { limit: ChallengeLimit::new(limits.errors_per_second) },
             next_ident: random.bits() as u32,
             autoconf: Vec::new(),
+            autoconf_due: (u32::MAX, Instant::ZERO),
             expiry: (u32::MAX, Instant::NEVER),
             random,
             shared,

@@ -144,7 +144,7 @@ impl Stack {
                 continue;
             }
             let Some(beyond) = self.flow_is_free(&key) else { continue };
-            if let Some(port) = self.shared.binds.use_port(port) {
+            if let Some(port) = self.shared.binds.use_port(source, port) {
                 return Some((key, port, beyond));
             }
         }

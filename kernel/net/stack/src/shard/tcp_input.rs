@@ -285,7 +285,7 @@ impl Stack {
             return;
         }
         let connection = embryo.complete(listener.config(), env!(self));
-        let port = self.shared.binds.share_port(key.local().port());
+        let port = self.shared.binds.share_port(key.local().ip(), key.local().port());
         let readiness = Readiness::new(0);
         let handle = self.add_socket(key, connection, route, readiness.clone());
         if let Some(socket) = self.sockets.get_mut(handle) {

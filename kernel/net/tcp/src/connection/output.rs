@@ -120,6 +120,9 @@ impl Connection {
     /// Something that was lost, or the last segment as a probe, again.
     fn repetition(&mut self, largest: usize, env: &mut Env<'_>) -> Option<Segment> {
         let tail = self.send_now.tail;
+        if self.board.lost() == 0 && !tail {
+            return None;
+        }
         let (options, mss) = self.options(env);
         let (start, end) = match self.board.next_lost() {
             Some(range) => range,

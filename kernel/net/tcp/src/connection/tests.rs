@@ -624,10 +624,10 @@ proptest! {
         rate in prop_oneof![Just(0u64), 100_000u64..5_000_000],
         lengths in [0usize..120_000, 0usize..120_000],
         piece in 1usize..40_000,
-        options in any::<[bool; 5]>(),
+        options in any::<[bool; 6]>(),
         buffer in prop_oneof![Just(131_072u32), 3_000u32..60_000],
     ) {
-        let [sack, timestamps, no_delay, window_scaling, new_reno] = options;
+        let [sack, timestamps, no_delay, window_scaling, new_reno, offload] = options;
         let algorithm = if new_reno { Algorithm::NewReno } else { Algorithm::Cubic };
         let config = Config {
             sack, timestamps, no_delay, window_scaling, algorithm,
@@ -640,6 +640,7 @@ proptest! {
             delay: delay * MILLISECOND, jitter: jitter * MILLISECOND,
         };
         let mut world = World::new(seed, link, config);
+        world.gso = if offload { 64_000 } else { usize::from(MSS) };
         let piece = piece.max(lengths[0].max(lengths[1]) / 400);
         transfer(&mut world, lengths, piece);
         finish(&mut world);
