@@ -11,14 +11,14 @@ use crate::pages::{Found, Freed, Pages};
 use crate::shared::Shared;
 
 impl File {
-    /// Bytes `start` to `end` were written.
-    pub(crate) fn written(&self, shared: &Shared, start: u64, end: u64) {
-        let pages = self.pages.lock();
-        let size = self.size();
-        if start > size {
-            self.zero_own(shared, &pages, size, start.min(size.next_multiple_of(PAGE_SIZE)));
-        }
-        if end > size {
+    /// Bytes up to `end` were written.
+    ///
+    /// Pages are zeros behind the end of the file, since they are made so and truncation clears
+    /// what it cuts off. So nothing is cleared here, where another vCPU may have copied data in
+    /// already that it has not reported yet.
+    pub(crate) fn written(&self, end: u64) {
+        let _pages = self.pages.lock();
+        if end > self.size() {
             self.size.store(end.min(SIZE_MAX), Ordering::Release);
         }
     }
@@ -36,8 +36,6 @@ impl File {
                 return Err(Errno::EPERM);
             }
             if size >= old {
-                let page_end = old.next_multiple_of(PAGE_SIZE);
-                self.zero_own(shared, &pages, old, page_end.min(size));
                 self.size.store(size, Ordering::Release);
                 return Ok(());
             }
@@ -95,7 +93,7 @@ impl File {
             }
         }
         if !keep_size && end > self.size() {
-            self.written(shared, end, end);
+            self.written(end);
         }
         Ok(())
     }

@@ -257,9 +257,9 @@ impl Inode for Node {
         self.regular()?.begin_write(start, end)
     }
 
-    fn written(&self, start: u64, end: u64, now: Timestamp) {
+    fn written(&self, _start: u64, end: u64, now: Timestamp) {
         if let Some(file) = self.file() {
-            file.written(&self.shared, start, end);
+            file.written(end);
             self.change(|attributes| attributes.touch(now));
         }
     }

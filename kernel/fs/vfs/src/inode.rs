@@ -213,7 +213,7 @@ pub trait Inode: Any + Send + Sync {
 
     /// Tells that bytes `start` to `end` were written through extents: moves the end of the
     /// file if it was before `end`, and sets the times. A gap between the old end and `start`
-    /// reads as zeros.
+    /// reads as zeros, except for what a shared mapping stored behind the end.
     fn written(&self, start: u64, end: u64, now: Timestamp) {
         let _ = (start, end, now);
     }
