@@ -4,13 +4,18 @@
 //! for the file's notifier where the program wants to wait. So one mechanism serves blocking
 //! calls, `poll` and `epoll`.
 
+mod attributes;
 mod context;
 mod device;
+mod directory;
 mod input_output;
 mod memory_file;
+mod names;
 mod open;
 mod regular;
+mod size;
 mod stat;
+mod statfs;
 mod stream;
 mod table;
 
@@ -21,13 +26,18 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use errno::Errno;
 use vfs::Location;
 
+pub use attributes::*;
 pub use context::FileContext;
 pub use device::open_device;
+pub use directory::*;
 pub use input_output::*;
 pub use memory_file::{memfd_create, memory_file, set_memory_files};
+pub use names::*;
 pub use open::*;
 pub use regular::{GeneratedFile, RegularFile, read_pages};
+pub use size::*;
 pub use stat::*;
+pub use statfs::*;
 pub use stream::standard_streams;
 pub use table::{FileTable, close, close_range, dup, dup2, dup3, fcntl};
 

@@ -15,6 +15,9 @@ use crate::user;
 /// All capabilities that Linux defines.
 pub const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
 
+/// `CAP_SYS_CHROOT`.
+pub const SYS_CHROOT: u32 = 18;
+
 /// What [`Credentials`] leave out, because no permission check asks for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Identity {
