@@ -327,7 +327,11 @@ impl Session {
                 let _ = write(&instance.error, text.as_bytes());
             }
             Kind::TraceRing | Kind::Strace | Kind::TaskDump => {
-                let _ = write(&instance.error, frame.text().as_bytes());
+                let mut text = frame.text().into_owned();
+                if !text.ends_with('\n') {
+                    text.push('\n');
+                }
+                let _ = write(&instance.error, text.as_bytes());
             }
             _ => {}
         }

@@ -122,15 +122,16 @@ impl Provider for Qemu {
             None => 0,
         };
         // The root stands in the machine's memory, on top of what the guest was promised.
-        let memory = launch.configuration.limits.memory + root_length.next_multiple_of(MIB);
+        let promised = launch.configuration.limits.memory;
+        let memory = promised + root_length.next_multiple_of(MIB);
         launch.configuration.limits.memory = memory;
-        let least = launch.kernel.end_address()?.saturating_add(SPARE + root_length);
-        if memory < least {
+        let least = launch.kernel.end_address()?.saturating_add(SPARE);
+        if promised < least {
             return Err(Error::new(format!(
                 "a guest with {} MiB of memory cannot hold its kernel",
-                memory >> 20
+                promised >> 20
             ))
-            .hint(format!("give it at least {}M with -m", (least - root_length).div_ceil(MIB))));
+            .hint(format!("give it at least {}M with -m", least.div_ceil(MIB))));
         }
         let module = launch.configuration.module(launch.root.as_mut(), None)?;
         let (console, their_console) = rustix::net::socketpair(
