@@ -6,7 +6,6 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
 
 use lock::SpinLock;
 use sched::Task;
@@ -15,14 +14,14 @@ use crate::rank;
 
 /// Somebody who waits.
 pub trait Listener: Send + Sync {
-    /// The file may have become ready. Called without the file's locks held; must not sleep.
-    fn notified(&self);
+    /// The file may have become ready for these [events](crate::file::events). Called without the
+    /// file's locks held; must not sleep.
+    fn notified(&self, events: u32);
 }
 
 /// Whoever waits for one file.
 pub struct Notifier {
     listeners: SpinLock<Vec<Weak<dyn Listener>>>,
-    generation: AtomicU64,
 }
 
 impl Default for Notifier {
@@ -34,7 +33,7 @@ impl Default for Notifier {
 impl Notifier {
     /// Nobody waits.
     pub const fn new() -> Self {
-        Self { listeners: SpinLock::new(rank::NOTIFIER, Vec::new()), generation: AtomicU64::new(0) }
+        Self { listeners: SpinLock::new(rank::NOTIFIER, Vec::new()) }
     }
 
     /// Adds a listener; it is forgotten when it is dropped or removed.
@@ -52,22 +51,23 @@ impl Notifier {
 
     /// Tells all listeners that something changed.
     pub fn notify(&self) {
-        self.generation.fetch_add(1, Ordering::SeqCst);
-        let listeners: Vec<Arc<dyn Listener>> = {
-            let listeners = self.listeners.lock();
-            if listeners.is_empty() {
-                return;
-            }
-            listeners.iter().filter_map(Weak::upgrade).collect()
-        };
-        for listener in listeners {
-            listener.notified();
-        }
+        self.notify_of(u32::MAX);
     }
 
-    /// How many changes there were: an edge-triggered waiter reports each once.
-    pub fn generation(&self) -> u64 {
-        self.generation.load(Ordering::SeqCst)
+    /// Tells all listeners that the file may have become ready for these events and no others:
+    /// an edge-triggered waiter reports such changes once.
+    pub fn notify_of(&self, events: u32) {
+        // Most files have one waiter: its wake-up needs no memory.
+        let (first, rest) = {
+            let listeners = self.listeners.lock();
+            let mut alive = listeners.iter().filter_map(Weak::upgrade);
+            let Some(first) = alive.next() else { return };
+            (first, alive.collect::<Vec<_>>())
+        };
+        first.notified(events);
+        for listener in rest {
+            listener.notified(events);
+        }
     }
 }
 
@@ -75,7 +75,7 @@ impl Notifier {
 pub struct WakeTask(pub Arc<Task>);
 
 impl Listener for WakeTask {
-    fn notified(&self) {
+    fn notified(&self, _events: u32) {
         self.0.unpark();
     }
 }

@@ -14,5 +14,6 @@ pub const FUTEX: Rank = Rank::new(80, "futex");
 pub const FUTEX_WAITER: Rank = Rank::new(82, "futex waiter");
 pub const FILE: Rank = Rank::new(90, "open file");
 pub const STREAM: Rank = Rank::new(100, "stream");
+pub const EPOLL: Rank = Rank::new(140, "epoll");
 pub const NOTIFIER: Rank = Rank::new(150, "notifier");
 pub const RANDOM: Rank = Rank::new(182, "random generator");

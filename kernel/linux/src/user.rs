@@ -197,6 +197,9 @@ pub trait Source {
     /// Fills `bytes` as far as it can; gives how far. Fails only when it could give none.
     fn get(&mut self, bytes: &mut [u8]) -> Result<usize>;
 
+    /// Fills `bytes` as [`get`](Self::get) would, without taking anything.
+    fn look(&self, bytes: &mut [u8]) -> Result<usize>;
+
     /// Fills part of a frame run that the caller holds.
     fn get_frames(&mut self, to: hal::PhysAddr, length: usize) -> Result<usize>;
 }
@@ -228,6 +231,10 @@ impl Source for Buffer {
         self.transfer(bytes.len(), |address, offset, length| {
             hal::copy_from_user(&mut bytes[offset..offset + length], address)
         })
+    }
+
+    fn look(&self, bytes: &mut [u8]) -> Result<usize> {
+        self.clone().get(bytes)
     }
 
     fn get_frames(&mut self, to: hal::PhysAddr, length: usize) -> Result<usize> {
@@ -285,6 +292,10 @@ impl Source for Bytes<'_> {
         bytes[..count].copy_from_slice(head);
         self.0 = rest;
         Ok(count)
+    }
+
+    fn look(&self, bytes: &mut [u8]) -> Result<usize> {
+        Bytes(self.0).get(bytes)
     }
 
     fn get_frames(&mut self, to: hal::PhysAddr, length: usize) -> Result<usize> {

@@ -10,7 +10,7 @@ use crate::thread::Thread;
 use crate::user::{self, Buffer};
 
 /// A write to a stream that nobody reads raises a signal as well.
-fn with_broken_pipe(thread: &Thread, result: Result<usize>) -> Result {
+pub fn with_broken_pipe(thread: &Thread, result: Result<usize>) -> Result {
     if result == Err(Fail::Errno(Errno::EPIPE))
         && let Some(own) = thread.process.thread(thread.tid)
     {

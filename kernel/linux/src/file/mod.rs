@@ -8,16 +8,23 @@ mod attributes;
 mod context;
 mod device;
 mod directory;
+mod epoll;
+mod eventfd;
 mod input_output;
 mod memory_file;
 mod names;
 mod open;
+mod pipe;
+mod poll;
 mod regular;
+mod signalfd;
 mod size;
+mod splice;
 mod stat;
 mod statfs;
 mod stream;
 mod table;
+mod timerfd;
 
 use alloc::sync::Arc;
 use core::any::Any;
@@ -30,16 +37,23 @@ pub use attributes::*;
 pub use context::FileContext;
 pub use device::open_device;
 pub use directory::*;
+pub use epoll::*;
+pub use eventfd::{eventfd, eventfd2};
 pub use input_output::*;
 pub use memory_file::{memfd_create, memory_file, set_memory_files};
 pub use names::*;
 pub use open::*;
+pub use pipe::{PipeEnd, open_fifo, pipe, pipe2};
+pub use poll::{deadline_of, poll, ppoll, pselect6, select};
 pub use regular::{GeneratedFile, RegularFile, read_pages};
+pub use signalfd::{signalfd, signalfd4};
 pub use size::*;
+pub use splice::{splice, tee, vmsplice};
 pub use stat::*;
 pub use statfs::*;
 pub use stream::standard_streams;
-pub use table::{FileTable, close, close_range, dup, dup2, dup3, fcntl};
+pub use table::{FileTable, add_pair, close, close_range, dup, dup2, dup3, fcntl};
+pub use timerfd::{timerfd_create, timerfd_gettime, timerfd_settime};
 
 use crate::error::{Fail, Result, fail};
 use crate::memory::Mapped;
@@ -112,6 +126,11 @@ pub trait File: Any + Send + Sync {
     /// Who tells about changes of what is ready; `None`: it never changes.
     fn notifier(&self) -> Option<&Notifier> {
         None
+    }
+
+    /// Whether a write that may wait goes on until all is written.
+    fn writes_all(&self) -> bool {
+        false
     }
 
     /// Whether it has positions.
@@ -282,7 +301,7 @@ impl OpenFile {
                 Err(_) if total > 0 => return Ok(total),
                 Err(error) => return Err(error),
             }
-            if from.left() == 0 || !self.may_wait() {
+            if from.left() == 0 || !self.may_wait() || !self.file.writes_all() {
                 return Ok(total);
             }
         }

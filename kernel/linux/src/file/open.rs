@@ -64,7 +64,7 @@ pub fn file_of(thread: &Thread, opened: Opened, options: u32) -> Result<Arc<Open
             Kind::Directory => Arc::new(Place),
             Kind::CharDevice => return open_character_device(thread, location, options),
             Kind::BlockDevice | Kind::Socket => return fail(Errno::ENXIO),
-            Kind::Fifo => return fail(Errno::ENXIO),
+            Kind::Fifo => return super::open_fifo(thread, location, options),
             Kind::Symlink => return fail(Errno::ELOOP),
         }
     };

@@ -90,7 +90,8 @@ impl FileTable {
         entries[index].replace(Entry { file, close_on_exec }).map(|entry| entry.file)
     }
 
-    fn remove(&self, index: usize) -> Option<Arc<OpenFile>> {
+    /// Takes a file off its descriptor.
+    pub fn remove(&self, index: usize) -> Option<Arc<OpenFile>> {
         self.entries.lock().get_mut(index)?.take().map(|entry| entry.file)
     }
 
@@ -143,6 +144,25 @@ impl Thread {
     pub fn add_file(&self, file: Arc<OpenFile>, close_on_exec: bool) -> Result<u64> {
         self.files.add(file, close_on_exec, 0, self.process.limits.soft(Resource::Files))
     }
+}
+
+/// Puts two files at the lowest free descriptors and tells the program which.
+pub fn add_pair(
+    thread: &Thread,
+    address: u64,
+    [first, second]: [Arc<OpenFile>; 2],
+    close_on_exec: bool,
+) -> Result {
+    let first = thread.add_file(first, close_on_exec)?;
+    let told = thread.add_file(second, close_on_exec).and_then(|second| {
+        crate::user::write(address, &[first as i32, second as i32]).inspect_err(|_| {
+            drop(thread.files.remove(second as usize));
+        })
+    });
+    if told.is_err() {
+        drop(thread.files.remove(first as usize));
+    }
+    told.map(|()| 0)
 }
 
 /// `close(2)`.
@@ -220,6 +240,8 @@ pub fn fcntl(thread: &Thread, [descriptor, command, argument, ..]: [u64; 6]) -> 
     const F_SETOWN: u32 = 8;
     const F_GETOWN: u32 = 9;
     const F_DUPFD_CLOEXEC: u32 = 1030;
+    const F_SETPIPE_SZ: u32 = 1031;
+    const F_GETPIPE_SZ: u32 = 1032;
     const F_ADD_SEALS: u32 = 1033;
     const F_GET_SEALS: u32 = 1034;
     let file = thread.files.get_any(descriptor)?;
@@ -253,6 +275,15 @@ pub fn fcntl(thread: &Thread, [descriptor, command, argument, ..]: [u64; 6]) -> 
             Ok(0)
         }
         F_GETOWN => Ok(u64::from(file.owner.load(core::sync::atomic::Ordering::Relaxed))),
+        F_SETPIPE_SZ | F_GETPIPE_SZ => {
+            let Some(end) = file.file.as_any().downcast_ref::<super::PipeEnd>() else {
+                return fail(Errno::EBADF);
+            };
+            if command == F_GETPIPE_SZ {
+                return Ok(end.capacity());
+            }
+            end.set_capacity(argument, thread.process.has_capability(24))
+        }
         F_ADD_SEALS | F_GET_SEALS => {
             let Some(Some(mapped)) = file.mappable() else { return fail(Errno::EINVAL) };
             if command == F_GET_SEALS {

@@ -29,7 +29,7 @@ pub use send::{
     kill, rt_sigqueueinfo, rt_tgsigqueueinfo, send_to_group, send_to_process, send_to_thread,
     tgkill, tkill,
 };
-pub use wait::{pause, rt_sigsuspend, rt_sigtimedwait};
+pub use wait::{pause, rt_sigsuspend, rt_sigtimedwait, take_waiting, with_mask};
 
 use crate::rank;
 

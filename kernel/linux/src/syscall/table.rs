@@ -87,6 +87,7 @@ calls! {
     4 stat(Path, Pointer) = file::stat;
     5 fstat(Descriptor, Pointer) = file::fstat;
     6 lstat(Path, Pointer) = file::lstat;
+    7 poll(Pointer, Integer, Integer) = file::poll;
     8 lseek(Descriptor, Long, Integer) = file::lseek;
     9 mmap(Pointer, Long, Flags, Flags, Descriptor, Long) -> pointer = memory::mmap;
     10 mprotect(Pointer, Long, Flags) = memory::mprotect;
@@ -101,6 +102,8 @@ calls! {
     19 readv(Descriptor, Pointer, Integer) = file::readv;
     20 writev(Descriptor, Pointer, Integer) = file::writev;
     21 access(Path, Flags) = file::access;
+    22 pipe(Pointer) = file::pipe;
+    23 select(Integer, Pointer, Pointer, Pointer, Pointer) = file::select;
     24 sched_yield() = process::sched_yield;
     25 mremap(Pointer, Long, Long, Flags, Pointer) -> pointer = memory::mremap;
     26 msync(Pointer, Long, Flags) = memory::msync;
@@ -185,6 +188,7 @@ calls! {
     202 futex(Pointer, Flags, Integer, Pointer, Pointer, Integer) = futex::futex, partial "priorities are not inherited: all are equal";
     203 sched_setaffinity(Integer, Long, Pointer) = process::sched_setaffinity;
     204 sched_getaffinity(Integer, Long, Pointer) = process::sched_getaffinity;
+    213 epoll_create(Integer) = file::epoll_create;
     217 getdents64(Descriptor, Pointer, Integer) = file::getdents64;
     218 set_tid_address(Pointer) = process::set_tid_address;
     221 fadvise64(Descriptor, Long, Long, Integer) = file::fadvise64;
@@ -192,6 +196,8 @@ calls! {
     229 clock_getres(Integer, Pointer) = time::clock_getres;
     230 clock_nanosleep(Integer, Flags, Pointer, Pointer) = time::clock_nanosleep;
     231 exit_group(Integer) = process::exit_group;
+    232 epoll_wait(Descriptor, Pointer, Integer, Integer) = file::epoll_wait;
+    233 epoll_ctl(Descriptor, Integer, Descriptor, Pointer) = file::epoll_ctl;
     234 tgkill(Integer, Integer, Signal) = signal::tgkill;
     235 utimes(Path, Pointer) = file::utimes;
     247 waitid(Integer, Integer, Pointer, Flags, Pointer) = process::waitid;
@@ -208,12 +214,27 @@ calls! {
     267 readlinkat(Directory, Path, Output, Long) = file::readlinkat;
     268 fchmodat(Directory, Path, Mode) = file::fchmodat;
     269 faccessat(Directory, Path, Flags) = file::faccessat;
+    270 pselect6(Integer, Pointer, Pointer, Pointer, Pointer, Pointer) = file::pselect6;
+    271 ppoll(Pointer, Integer, Pointer, Pointer, Long) = file::ppoll;
     273 set_robust_list(Pointer, Long) = futex::set_robust_list;
     274 get_robust_list(Integer, Pointer, Pointer) = futex::get_robust_list;
+    275 splice(Descriptor, Pointer, Descriptor, Pointer, Long, Flags) = file::splice;
+    276 tee(Descriptor, Descriptor, Long, Flags) = file::tee;
     277 sync_file_range(Descriptor, Long, Long, Flags) = file::sync_file_range;
+    278 vmsplice(Descriptor, Pointer, Integer, Flags) = file::vmsplice;
     280 utimensat(Directory, Path, Pointer, Flags) = file::utimensat;
+    281 epoll_pwait(Descriptor, Pointer, Integer, Integer, Pointer, Long) = file::epoll_pwait;
+    282 signalfd(Descriptor, Pointer, Long) = file::signalfd;
+    283 timerfd_create(Integer, Flags) = file::timerfd_create;
+    284 eventfd(Integer) = file::eventfd;
     285 fallocate(Descriptor, Flags, Long, Long) = file::fallocate, partial "ranges cannot be inserted or collapsed";
+    286 timerfd_settime(Descriptor, Flags, Pointer, Pointer) = file::timerfd_settime;
+    287 timerfd_gettime(Descriptor, Pointer) = file::timerfd_gettime;
+    289 signalfd4(Descriptor, Pointer, Long, Flags) = file::signalfd4;
+    290 eventfd2(Integer, Flags) = file::eventfd2;
+    291 epoll_create1(Flags) = file::epoll_create1;
     292 dup3(Descriptor, Descriptor, Flags) = file::dup3;
+    293 pipe2(Pointer, Flags) = file::pipe2;
     295 preadv(Descriptor, Pointer, Integer, Long) = file::preadv;
     296 pwritev(Descriptor, Pointer, Integer, Long) = file::pwritev;
     297 rt_tgsigqueueinfo(Integer, Integer, Signal, Pointer) = signal::rt_tgsigqueueinfo;
@@ -233,6 +254,7 @@ calls! {
     436 close_range(Descriptor, Descriptor, Flags) = file::close_range;
     437 openat2(Directory, Path, Pointer, Long) = file::openat2;
     439 faccessat2(Directory, Path, Flags, Flags) = file::faccessat2;
+    441 epoll_pwait2(Descriptor, Pointer, Integer, Pointer, Pointer, Long) = file::epoll_pwait2;
     452 fchmodat2(Directory, Path, Mode, Flags) = file::fchmodat2;
 }
 
