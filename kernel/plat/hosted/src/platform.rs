@@ -247,7 +247,9 @@ impl Platform for Hosted {
     }
 
     fn vcpu_wait(deadline: u64) {
+        space::leave_unwelcome();
         Vcpu::this().wait(deadline);
+        space::leave_unwelcome();
     }
 
     fn vcpu_kick(index: usize) {

@@ -255,8 +255,8 @@ extern "C" fn park_after_handing(target: usize, from: usize) -> ! {
     // SAFETY: both are slots, which live for ever.
     let (target, from) = unsafe { (&*(target as *const Slot), &*(from as *const Slot)) };
     // Others may use the thread as soon as it is on its space's list, even before it waits.
-    // SAFETY: a thread's space outlives it.
-    unsafe { (*from.space.load(Ordering::Relaxed)).parked(from) };
+    // SAFETY: a space lives as long as a thread of it holds a token.
+    unsafe { (*from.space.load(Ordering::Relaxed)).left(from) };
     target.tell(command::RESUME);
     from.park()
 }

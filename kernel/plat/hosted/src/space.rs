@@ -28,6 +28,10 @@ pub struct Space {
     parked: spin::Mutex<SlotList>,
     /// Somebody waits for a further thread of this process.
     wants_thread: AtomicBool,
+    /// No handle is left: threads that leave the space end.
+    dead: AtomicBool,
+    /// The handle, and every thread that holds a token.
+    references: AtomicUsize,
 }
 
 /// The first process: it has no user memory, others are copied from it.
@@ -35,12 +39,37 @@ pub static KERNEL: Space = Space::new();
 
 impl Space {
     const fn new() -> Self {
-        Self { parked: spin::Mutex::new(SlotList::new()), wants_thread: AtomicBool::new(false) }
+        Self {
+            parked: spin::Mutex::new(SlotList::new()),
+            wants_thread: AtomicBool::new(false),
+            dead: AtomicBool::new(false),
+            references: AtomicUsize::new(1),
+        }
     }
 
-    /// Takes note of a thread that parks.
-    pub fn parked(&self, slot: &'static Slot) {
+    /// Takes note of a thread that holds no token yet.
+    fn add_parked(&self, slot: &'static Slot) {
         self.parked.lock().push(slot);
+    }
+
+    /// Takes note of a thread that gives its token away and parks. In a space that has ended it
+    /// ends, and with the last one the space.
+    pub fn left(&'static self, slot: &'static Slot) {
+        let mut parked = self.parked.lock();
+        let dead = self.dead.load(Ordering::SeqCst);
+        if dead {
+            slot.end();
+        } else {
+            parked.push(slot);
+        }
+        drop(parked);
+        release(self);
+    }
+
+    /// Whether an idle vCPU should let go of the space: it has ended, or another vCPU waits for
+    /// the thread.
+    fn is_unwelcome(&self) -> bool {
+        self.dead.load(Ordering::Relaxed) || self.wants_thread.load(Ordering::Relaxed)
     }
 
     /// The space of the running process.
@@ -58,6 +87,8 @@ impl Space {
         let target = loop {
             let parked = self.parked.lock().pop();
             if let Some(slot) = parked {
+                self.references.fetch_add(1, Ordering::Relaxed);
+                self.wants_thread.store(false, Ordering::Relaxed);
                 break slot;
             }
             self.ask_for_thread();
@@ -72,6 +103,11 @@ impl Space {
         if self.wants_thread.swap(true, Ordering::SeqCst) {
             return;
         }
+        self.kick_holders();
+    }
+
+    /// Makes vCPUs on which the space is active look around.
+    fn kick_holders(&self) {
         for index in 0..vcpu::count() {
             let vcpu = Vcpu::of(index);
             if core::ptr::eq(vcpu.slot().space.load(Ordering::Relaxed), self) {
@@ -91,7 +127,7 @@ impl Space {
             match unsafe { slot::create(slot, THREAD_FLAGS, slot::thread_start) } {
                 Ok(thread) => {
                     slot.set_ids(Vcpu::this().slot().process(), thread);
-                    self.parked(slot);
+                    self.add_parked(slot);
                 }
                 Err(_) => slot.discard(),
             }
@@ -118,7 +154,7 @@ fn clone_process() -> Result<NonZeroUsize, MapError> {
     match unsafe { slot::create(slot, PROCESS_FLAGS, slot::thread_start) } {
         Ok(process) => {
             slot.set_ids(process, process);
-            space.parked(slot);
+            space.add_parked(slot);
             NonZeroUsize::new((&raw const *space) as usize).ok_or(MapError::NoMemory)
         }
         Err(_) => {
@@ -148,17 +184,32 @@ pub fn fork() -> Result<NonZeroUsize, MapError> {
 /// See [`hal::Platform::space_destroy`].
 pub fn destroy(handle: NonZeroUsize) {
     let space = space(handle);
-    if core::ptr::eq(Space::current(), space) {
-        KERNEL.activate();
-    }
+    space.dead.store(true, Ordering::SeqCst);
+    leave_unwelcome();
     let mut parked = space.parked.lock();
     while let Some(slot) = parked.pop() {
         slot.end();
     }
     drop(parked);
+    space.kick_holders();
     SPACES.fetch_sub(1, Ordering::Relaxed);
-    // SAFETY: leaked by `clone_process`; all threads that could look at it have been parked
-    // and only end now.
+    release(space);
+}
+
+/// Lets go of the active space if it has ended or another vCPU waits for its thread. Idle vCPUs
+/// do this.
+pub fn leave_unwelcome() {
+    let current = Space::current();
+    if !core::ptr::eq(current, &raw const KERNEL) && current.is_unwelcome() {
+        KERNEL.activate();
+    }
+}
+
+fn release(space: &'static Space) {
+    if core::ptr::eq(space, &raw const KERNEL) || space.references.fetch_sub(1, Ordering::AcqRel) > 1 {
+        return;
+    }
+    // SAFETY: leaked by `clone_process`; no thread is in it any more and no handle is left.
     drop(unsafe { Box::from_raw((&raw const *space).cast_mut()) });
 }
 
