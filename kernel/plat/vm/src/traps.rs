@@ -285,12 +285,12 @@ pub fn interrupt(vector: u8) {
     if vector != SPURIOUS {
         apic::end_of_interrupt();
     }
-    if vector < TIMER {
-        let events = &Vcpu::this().device_events;
-        events.store(
-            events.load(core::sync::atomic::Ordering::Relaxed) + 1,
-            core::sync::atomic::Ordering::Release,
-        );
+    match vector {
+        TIMER => apic::timer_fired(),
+        ..TIMER => {
+            Vcpu::this().device_events.fetch_add(1, Ordering::Release);
+        }
+        _ => {}
     }
 }
 
