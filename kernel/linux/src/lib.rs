@@ -15,9 +15,9 @@
 
 extern crate alloc;
 
-pub mod abi;
+mod abi;
 mod boot;
-pub mod error;
+mod error;
 mod exec;
 mod file;
 mod frames;
@@ -29,7 +29,7 @@ mod random;
 mod rank;
 mod report;
 mod signal;
-pub mod syscall;
+mod syscall;
 mod system;
 mod thread;
 mod time;

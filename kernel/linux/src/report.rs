@@ -16,8 +16,6 @@ pub enum Level {
     Error = 0,
     /// Something is missing or limited.
     Warning = 1,
-    /// What happens.
-    Information = 2,
     /// For developers of the kernel.
     Debug = 3,
 }

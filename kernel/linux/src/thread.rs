@@ -43,6 +43,8 @@ pub struct Thread {
     pub attention: AtomicBool,
     /// Runs of user mode that were interrupted, and sleeps: for `getrusage(2)`.
     pub switches: [AtomicU32; 2],
+    /// Scheduling policy and priorities.
+    pub policy: crate::process::Policy,
     /// The wake-up that `vfork(2)` waits for.
     pub vfork_done: SpinLock<Option<Arc<Task>>>,
 }
@@ -77,6 +79,7 @@ impl Thread {
             robust_list: AtomicU64::new(0),
             dying: AtomicBool::new(false),
             attention: AtomicBool::new(false),
+            policy: Default::default(),
             switches: [const { AtomicU32::new(0) }; 2],
             vfork_done: SpinLock::new(rank::PROCESS, None),
         });

@@ -62,7 +62,7 @@ use crate::thread::Thread;
 use crate::user::{Sink, Source};
 
 /// Flags of an open file, as `open(2)` and `fcntl(2)` have them.
-#[allow(missing_docs, reason = "Linux's names")]
+#[allow(missing_docs, dead_code, reason = "Linux's list, whole")]
 pub mod flags {
     pub const ACCESS: u32 = 3;
     pub const WRONLY: u32 = 1;
@@ -87,7 +87,7 @@ pub mod flags {
 }
 
 /// Events of `poll(2)`.
-#[allow(missing_docs, reason = "Linux's names")]
+#[allow(missing_docs, dead_code, reason = "Linux's list, whole")]
 pub mod events {
     pub const IN: u32 = 1;
     pub const PRI: u32 = 2;

@@ -34,7 +34,7 @@ pub use wait::{pause, rt_sigsuspend, rt_sigtimedwait, take_waiting, with_mask};
 use crate::rank;
 
 /// Signal numbers.
-#[allow(missing_docs, reason = "Linux's names")]
+#[allow(missing_docs, dead_code, reason = "Linux's list, whole")]
 pub mod number {
     pub const SIGHUP: u8 = 1;
     pub const SIGINT: u8 = 2;

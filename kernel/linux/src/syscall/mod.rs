@@ -39,6 +39,8 @@ pub struct Interrupted {
     pub restarts_after_handler: bool,
 }
 
+const RSEQ: u64 = 334;
+
 const INTERRUPTED: u64 = 1 << 63;
 const RESTARTS: u64 = 1 << 62;
 
@@ -105,7 +107,9 @@ fn absent(_thread: &Thread, number: u64) -> Result {
         let name = table::absent_name(number);
         let text =
             alloc::format!("system call {number} ({name}) is not there: it fails with ENOSYS");
-        report::log(Level::Warning, &text);
+        // Restartable sequences are refused on purpose: no C library minds.
+        let level = if number == RSEQ { Level::Debug } else { Level::Warning };
+        report::log(level, &text);
     }
     Err(Fail::Errno(Errno::ENOSYS))
 }

@@ -170,8 +170,18 @@ calls! {
     131 sigaltstack(Pointer, Pointer) = signal::sigaltstack;
     132 utime(Path, Pointer) = file::utime;
     133 mknod(Path, Mode, Integer) = file::mknod;
+    135 personality(Flags) = process::personality, partial "remembered; changes nothing";
     137 statfs(Path, Pointer) = file::statfs;
     138 fstatfs(Descriptor, Pointer) = file::fstatfs, partial "all files without a place show the type of pipes";
+    140 getpriority(Integer, Integer) = process::getpriority, partial "remembered and reported; all tasks have one priority";
+    141 setpriority(Integer, Integer, Integer) = process::setpriority, partial "remembered and reported; all tasks have one priority";
+    142 sched_setparam(Integer, Pointer) = process::sched_setparam, partial "remembered and reported; all tasks have one priority";
+    143 sched_getparam(Integer, Pointer) = process::sched_getparam;
+    144 sched_setscheduler(Integer, Integer, Pointer) = process::sched_setscheduler, partial "remembered and reported; all tasks have one priority";
+    145 sched_getscheduler(Integer) = process::sched_getscheduler;
+    146 sched_get_priority_max(Integer) = process::sched_get_priority_max;
+    147 sched_get_priority_min(Integer) = process::sched_get_priority_min;
+    148 sched_rr_get_interval(Integer, Pointer) = process::sched_rr_get_interval;
     149 mlock(Pointer, Long) = memory::mlock;
     150 munlock(Pointer, Long) = memory::munlock;
     151 mlockall(Flags) = memory::mlockall;
@@ -201,6 +211,8 @@ calls! {
     234 tgkill(Integer, Integer, Signal) = signal::tgkill;
     235 utimes(Path, Pointer) = file::utimes;
     247 waitid(Integer, Integer, Pointer, Flags, Pointer) = process::waitid;
+    251 ioprio_set(Integer, Integer, Integer) = process::ioprio_set, partial "remembered and reported; all tasks have one priority";
+    252 ioprio_get(Integer, Integer) = process::ioprio_get;
     257 openat(Directory, Path, Flags, Mode) = file::openat;
     258 mkdirat(Directory, Path, Mode) = file::mkdirat;
     259 mknodat(Directory, Path, Mode, Integer) = file::mknodat;

@@ -206,7 +206,9 @@ pub fn leave_unwelcome() {
 }
 
 fn release(space: &'static Space) {
-    if core::ptr::eq(space, &raw const KERNEL) || space.references.fetch_sub(1, Ordering::AcqRel) > 1 {
+    if core::ptr::eq(space, &raw const KERNEL)
+        || space.references.fetch_sub(1, Ordering::AcqRel) > 1
+    {
         return;
     }
     // SAFETY: leaked by `clone_process`; no thread is in it any more and no handle is left.
