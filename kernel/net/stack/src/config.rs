@@ -117,6 +117,8 @@ pub struct Interface {
     pub hop_limit: u8,
     /// What it finds out by itself.
     pub autoconf: Autoconf,
+    /// Routers ask hosts to get addresses, and other configuration, by DHCPv6.
+    pub routers_ask: (bool, bool),
     /// Addresses.
     pub addresses: Vec<InterfaceAddress>,
     /// Multicast groups that are taken, each once per membership.
@@ -136,6 +138,7 @@ impl Interface {
             offloads: Offloads::default(),
             hop_limit: 64,
             autoconf: Autoconf::default(),
+            routers_ask: (false, false),
             addresses: Vec::new(),
             groups: Vec::new(),
         }
@@ -232,6 +235,8 @@ pub struct NetConfig {
     pub routes: Vec<Route>,
     /// Name servers.
     pub dns: Dns,
+    /// What DHCP servers are told; empty: nothing.
+    pub host_name: String,
     /// Counts changes.
     pub generation: u32,
 }

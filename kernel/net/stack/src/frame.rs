@@ -102,6 +102,9 @@ impl Frame {
 
     /// Headers and payload as one chain, the headers copied.
     pub fn into_chain(self, pool: &dyn BufferPool) -> Option<Chain> {
+        if self.header.is_empty() {
+            return Some(self.payload);
+        }
         let mut first = pool.allocate(self.header.len())?;
         if first.append(self.header.as_slice()) < self.header.len() {
             return None;

@@ -1,20 +1,22 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
 
-use drupe_net_base::{Chain, Instant, SECOND};
+use drupe_net_base::{Instant, SECOND};
+use drupe_net_dhcp::{Client4, Client6};
 
 use super::Stack;
-use super::ip_input::IpHeader;
 use super::ipv6_config::eui64;
 use crate::address::Prefix;
 use crate::config::{AddressState, InterfaceAddress, InterfaceId, Medium, Origin};
-use crate::frame::Received;
 
 /// What an interface finds out by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Autoconf {
-    /// A link-local address, and addresses, routes and name servers from routers (RFC 4862).
+    /// A link-local address, and addresses, routes and name servers from routers (RFC 4862);
+    /// DHCPv6 when they ask for it.
     pub ipv6: bool,
+    /// An IPv4 address, routes and name servers by DHCP.
+    pub dhcp4: bool,
 }
 
 /// Solicitations for routers, and their spacing (RFC 4861 §10).
@@ -31,6 +33,23 @@ pub(super) struct AutoconfState {
     solicit_at: Instant,
     /// Addresses under test, and when they have passed.
     tests: Vec<(Ipv6Addr, Instant)>,
+    pub(super) dhcp4: Option<Client4>,
+    pub(super) dhcp6: Option<Client6>,
+}
+
+impl AutoconfState {
+    pub(super) fn interface(&self) -> InterfaceId {
+        self.interface
+    }
+
+    fn deadline(&self) -> Instant {
+        let tests = self.tests.iter().map(|(_, at)| *at);
+        let clients = [
+            self.dhcp4.as_ref().map(Client4::deadline),
+            self.dhcp6.as_ref().map(Client6::deadline),
+        ];
+        tests.chain(clients.into_iter().flatten()).fold(self.solicit_at, Instant::min)
+    }
 }
 
 impl Stack {
@@ -39,11 +58,8 @@ impl Stack {
         if generation == self.config.generation { at } else { self.now }
     }
 
-    fn plan_autoconf(&mut self) {
-        let states = self
-            .autoconf
-            .iter()
-            .map(|state| state.tests.iter().fold(state.solicit_at, |at, (_, test)| at.min(*test)));
+    pub(super) fn plan_autoconf(&mut self) {
+        let states = self.autoconf.iter().map(AutoconfState::deadline);
         self.autoconf_due = (self.config.generation, states.min().unwrap_or(Instant::NEVER));
     }
 
@@ -62,6 +78,8 @@ impl Stack {
                     solicitations: 0,
                     solicit_at: Instant::NEVER,
                     tests: Vec::new(),
+                    dhcp4: None,
+                    dhcp6: None,
                 });
                 if device.autoconf.ipv6 {
                     self.add_link_local(device.id, device.mac);
@@ -71,6 +89,7 @@ impl Stack {
         let mut states = core::mem::take(&mut self.autoconf);
         for state in &mut states {
             self.run_interface(state);
+            self.run_dhcp(state);
         }
         self.autoconf = states;
         self.plan_autoconf();
@@ -149,22 +168,5 @@ impl Stack {
                 self.probe_duplicate(state.interface, address);
             }
         }
-    }
-
-    /// Whether a packet for no address of ours is taken all the same.
-    pub(super) fn accepts_unconfigured(&self, _header: &IpHeader) -> bool {
-        false
-    }
-
-    /// Takes datagrams that configure this machine. True if it was one.
-    pub(super) fn receive_autoconf(
-        &mut self,
-        _header: &IpHeader,
-        _source: u16,
-        _destination: u16,
-        _data: &Chain,
-        _packet: &Received,
-    ) -> bool {
-        false
     }
 }

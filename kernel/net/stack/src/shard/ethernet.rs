@@ -245,9 +245,6 @@ impl Stack {
         if let Some(segmentation) = &mut frame.segmentation {
             segmentation.header_length += ETHERNET as u16;
         }
-        if self.shared.has_raw_sockets() {
-            self.tap_sent(interface, &frame);
-        }
         self.push_frame(interface, frame);
     }
 

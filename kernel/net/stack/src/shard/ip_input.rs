@@ -22,6 +22,8 @@ pub(super) struct IpHeader {
     pub fragment: Option<Fragment>,
     /// The packet came by link-layer broadcast or multicast.
     pub link_group: bool,
+    /// The destination is no address of ours, but may be one that DHCP is about to give.
+    pub unconfigured: bool,
     pub interface: InterfaceId,
 }
 
@@ -68,7 +70,7 @@ impl Stack {
         };
         let Some(mut header) = header else { return };
         header.link_group = link_group;
-        if !self.is_for_us(&header) {
+        if !self.is_for_us(&mut header) {
             return;
         }
         if let Some(fragment) = header.fragment {
@@ -115,6 +117,7 @@ impl Stack {
             length: header_length,
             fragment,
             link_group: false,
+            unconfigured: false,
             interface,
         };
         received.data.truncate(length);
@@ -142,6 +145,7 @@ impl Stack {
             length: 40,
             fragment: None,
             link_group: false,
+            unconfigured: false,
             interface,
         };
         received.data.truncate(length);
@@ -206,7 +210,7 @@ impl Stack {
     }
 
     /// Whether source and destination make sense here.
-    fn is_for_us(&mut self, header: &IpHeader) -> bool {
+    fn is_for_us(&mut self, header: &mut IpHeader) -> bool {
         let loopback = header.interface == InterfaceId::LOOPBACK;
         let bad_source = match header.source {
             IpAddr::V4(v4) => {
@@ -227,11 +231,11 @@ impl Stack {
         }
         let group = header.destination.is_multicast()
             && (loopback || self.wants_group(header.interface, &header.destination));
-        let ours = group
-            || self.config.is_broadcast(header.interface, &header.destination)
-            || self.accepts_unconfigured(header);
-        self.counters.not_local += u64::from(!ours);
-        ours
+        let ours = group || self.config.is_broadcast(header.interface, &header.destination);
+        header.unconfigured = !ours && self.may_configure(header);
+        let taken = ours || header.unconfigured;
+        self.counters.not_local += u64::from(!taken);
+        taken
     }
 
     /// Hands a whole packet to its transport protocol, on the shard of its flow.

@@ -11,6 +11,9 @@ use super::ndp::{link_address, options};
 use crate::address::{Prefix, is_link_local};
 use crate::config::{AddressState, InterfaceAddress, InterfaceId, NetConfig, Origin, Route};
 
+/// Flags of an advertisement: get an address, or other configuration, by DHCPv6.
+const MANAGED: u8 = 0x80;
+const OTHER: u8 = 0x40;
 const RDNSS: u8 = 25;
 const DNSSL: u8 = 31;
 /// A lifetime that does not end.
@@ -33,6 +36,7 @@ struct LearnedPrefix {
 #[derive(Debug, Default)]
 struct Advertisement {
     hop_limit: u8,
+    flags: u8,
     router_lifetime: u16,
     mtu: Option<u32>,
     prefixes: Vec<LearnedPrefix>,
@@ -107,6 +111,7 @@ impl Stack {
 fn read(bytes: &[u8]) -> Option<Advertisement> {
     let mut found = Advertisement {
         hop_limit: *bytes.get(4)?,
+        flags: *bytes.get(5)?,
         router_lifetime: u16::from_be_bytes([*bytes.get(6)?, *bytes.get(7)?]),
         ..Advertisement::default()
     };
@@ -189,6 +194,7 @@ fn apply(
     now: Instant,
 ) {
     if let Some(device) = config.interface_mut(id) {
+        device.routers_ask = (advertisement.flags & MANAGED != 0, advertisement.flags & OTHER != 0);
         if advertisement.hop_limit != 0 {
             device.hop_limit = advertisement.hop_limit;
         }

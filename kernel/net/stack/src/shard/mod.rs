@@ -1,6 +1,7 @@
 //! One CPU's part of the stack.
 
 mod autoconf;
+mod dhcp;
 mod ethernet;
 mod icmp;
 mod icmp_error;

@@ -159,6 +159,9 @@ impl Stack {
     /// Puts a frame into the queue of an interface. Connections ask for room first; others may
     /// use as much again, then are dropped.
     pub(super) fn push_frame(&mut self, interface: InterfaceId, frame: Frame) {
+        if self.shared.has_raw_sockets() {
+            self.tap_sent(interface, &frame);
+        }
         let limit = 2 * self.shared.limits.transmit;
         let queue = self.queue(interface);
         if queue.frames.len() >= limit {

@@ -108,29 +108,18 @@ impl Stack {
         medium: Medium,
         received: &Received,
     ) {
-        let bytes = received.data.first().bytes();
-        let (link, skip) = match medium {
-            Medium::Ethernet if bytes.len() >= ETHERNET => {
-                let mut mac = [0; 6];
-                mac.copy_from_slice(&bytes[6..12]);
-                ((mac, u16::from_be_bytes([bytes[12], bytes[13]])), ETHERNET)
-            }
-            _ => (([0; 6], protocol_of(bytes)), 0),
-        };
+        let (link, skip) = link_of(medium, received.data.first().bytes());
         self.tap(interface, link, skip, &received.data, false);
     }
 
     /// Gives a frame that is about to be sent to packet sockets.
     pub(super) fn tap_sent(&mut self, interface: InterfaceId, frame: &Frame) {
-        let header = frame.header.as_slice();
-        if header.len() < ETHERNET {
+        let Some(medium) = self.config.interface(interface).map(|device| device.medium) else {
             return;
-        }
-        let mut mac = [0; 6];
-        mac.copy_from_slice(&header[6..12]);
-        let protocol = u16::from_be_bytes([header[12], header[13]]);
+        };
         if let Some(data) = frame.clone().into_chain(&*self.shared.pool) {
-            self.tap(interface, (mac, protocol), ETHERNET, &data, true);
+            let (link, skip) = link_of(medium, data.first().bytes());
+            self.tap(interface, link, skip, &data, true);
         }
     }
 
@@ -207,6 +196,16 @@ impl Stack {
             self.push_frame(interface, frame);
         }
         Ok(length)
+    }
+}
+
+/// Source and EtherType of a frame, and the length of its link header.
+fn link_of(medium: Medium, bytes: &[u8]) -> (([u8; 6], u16), usize) {
+    match (medium, bytes.get(6..ETHERNET)) {
+        (Medium::Ethernet, Some(&[a, b, c, d, e, f, high, low])) => {
+            (([a, b, c, d, e, f], u16::from_be_bytes([high, low])), ETHERNET)
+        }
+        _ => (([0; 6], protocol_of(bytes)), 0),
     }
 }
 

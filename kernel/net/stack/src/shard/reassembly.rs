@@ -1,5 +1,6 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::hash::BuildHasher;
 use core::net::IpAddr;
 
 use drupe_net_base::{Chain, Chunk, Instant, SECOND};
@@ -10,7 +11,7 @@ use super::Stack;
 use super::ip_input::{Fragment, IpHeader};
 use crate::checksum::Sum;
 use crate::frame::{Received, ReceivedMeta};
-use crate::shared::Hashing;
+use crate::shared::{Hashing, Letter};
 
 /// How long the first fragment waits for the last (RFC 8200 §4.5; Linux takes 30 s for IPv4).
 const PATIENCE: u64 = 30 * SECOND;
@@ -179,6 +180,13 @@ impl Stack {
         fragment: Fragment,
         mut received: Received,
     ) {
+        // Fragments carry no ports, so devices may spread them; here they meet.
+        let hash = self.shared.fold.hash_one((header.source, header.destination, fragment.ident));
+        let shard = self.shared.shard_of(hash);
+        if shard != self.index {
+            self.counters.steered += 1;
+            return self.send_letter(shard, Letter::Packet(header.interface, received));
+        }
         self.counters.fragments_in += 1;
         let ipv4 = header.source.is_ipv4();
         let key = Key {

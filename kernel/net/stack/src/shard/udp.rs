@@ -56,7 +56,11 @@ impl Stack {
             }
         }
         received.data.advance(HEADER);
-        if self.receive_autoconf(header, source, destination, &received.data, &packet) {
+        if self.receive_autoconf(header, destination, &received.data, &packet) {
+            return;
+        }
+        if header.unconfigured {
+            self.counters.not_local += 1;
             return;
         }
         let local = SocketAddr::new(header.destination, destination);
@@ -272,6 +276,7 @@ impl Stack {
             length: 0,
             fragment: None,
             link_group: true,
+            unconfigured: false,
             interface: out.path.interface,
         };
         let remote = SocketAddr::new(out.path.source, port);
