@@ -57,7 +57,7 @@ pub struct Host {
     pub ports: Vec<Port>,
     pub pool: Arc<HeapPool>,
     pub mac: [u8; 6],
-    deadlines: Vec<Instant>,
+    pub deadlines: Vec<Instant>,
     events: Vec<Event>,
 }
 

@@ -25,7 +25,10 @@ impl Connection {
         let sack = header.options.sack;
         if advanced == 0 && self.nxt == self.una {
             // Nothing is out: at most the window is news, and a probe has its answer.
-            self.probes_out = 0;
+            if self.probes_out > 0 {
+                self.probes_out = 0;
+                self.arm_keepalive(env.now);
+            }
             if window_changed {
                 self.timers.persist = Instant::NEVER;
                 self.silent_since = env.now;
@@ -38,6 +41,9 @@ impl Connection {
 
         let flight = self.nxt.since(self.una);
         let mut delivery = Delivery::new(env.now, self.rtt.min(), self.highest_delivered);
+        if advanced > 0 {
+            self.advance(ack, &mut delivery, env);
+        }
         let mut duplicate_report = false;
         if self.sack_ok {
             duplicate_report = self.is_duplicate_report(ack, sack.as_slice());
@@ -49,9 +55,6 @@ impl Connection {
                     self.board.sack(start.max(ack), end.max(ack), &mut delivery);
                 }
             }
-        }
-        if advanced > 0 {
-            self.advance(ack, &mut delivery, env);
         }
         self.highest_delivered = delivery.highest;
         self.measure_round_trip(header, &delivery, advanced, env);

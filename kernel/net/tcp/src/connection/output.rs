@@ -136,6 +136,7 @@ impl Connection {
         let room = self.congestion.window.saturating_sub(self.in_flight());
         // The head goes out even when the window is overdrawn: it is what everything waits for.
         if room < mss && !tail && !(first && self.in_flight() == 0) {
+            self.window_limited = true;
             return None;
         }
         let limit = room.max(mss).min(largest as u32);
@@ -187,7 +188,7 @@ impl Connection {
     /// New data, or the FIN.
     fn fresh(&mut self, largest: usize, env: &mut Env<'_>) -> Option<Segment> {
         if self.fin_sent || !self.nxt.before(self.send_limit()) {
-            self.window_limited = false;
+            self.window_limited = self.window_limited && self.board.lost() > 0;
             return None;
         }
         let (options, mss) = self.options(env);

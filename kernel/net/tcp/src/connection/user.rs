@@ -143,8 +143,10 @@ impl Connection {
         let known = self.receive_edge.since(self.receive_next);
         let room = self.receive_room();
         let step = (2 * u32::from(self.receive_mss)).min(self.config.receive_buffer / 2);
-        // Tell when the window was nearly shut, or has doubled.
-        if room >= known.saturating_add(step) && room >= known.saturating_mul(2) {
+        // Tell when the window was nearly shut and has doubled; otherwise the next
+        // acknowledgment tells.
+        let shut = known <= (self.config.receive_buffer / 4).max(2 * u32::from(self.receive_mss));
+        if shut && room >= known.saturating_add(step) && room >= known.saturating_mul(2) {
             self.ack_now = true;
         }
     }
