@@ -4,6 +4,7 @@
 //! for the file's notifier where the program wants to wait. So one mechanism serves blocking
 //! calls, `poll` and `epoll`.
 
+mod attached;
 mod attributes;
 mod context;
 mod device;
@@ -11,6 +12,7 @@ mod directory;
 mod epoll;
 mod eventfd;
 mod input_output;
+mod locks;
 mod memory_file;
 mod names;
 mod open;
@@ -25,6 +27,8 @@ mod statfs;
 mod stream;
 mod table;
 mod timerfd;
+mod transfer;
+mod xattr;
 
 use alloc::sync::Arc;
 use core::any::Any;
@@ -40,6 +44,7 @@ pub use directory::*;
 pub use epoll::*;
 pub use eventfd::{eventfd, eventfd2};
 pub use input_output::*;
+pub use locks::flock;
 pub use memory_file::{memfd_create, memory_file, set_memory_files};
 pub use names::*;
 pub use open::*;
@@ -54,6 +59,8 @@ pub use statfs::*;
 pub use stream::standard_streams;
 pub use table::{FileTable, add_pair, close, close_range, dup, dup2, dup3, fcntl};
 pub use timerfd::{timerfd_create, timerfd_gettime, timerfd_settime};
+pub use transfer::*;
+pub use xattr::*;
 
 use crate::error::{Fail, Result, fail};
 use crate::memory::Mapped;
@@ -112,7 +119,7 @@ pub trait File: Any + Send + Sync {
         fail(Errno::EINVAL)
     }
 
-    /// Writes. With `append`, at the end; gives the count and the position after it.
+    /// Writes. `position`: where, for files that have positions.
     fn write(&self, open: &OpenFile, from: &mut dyn Source, position: u64) -> Result<usize> {
         let _ = (open, from, position);
         fail(Errno::EINVAL)
@@ -136,6 +143,11 @@ pub trait File: Any + Send + Sync {
     /// Whether it has positions.
     fn is_seekable(&self) -> bool {
         false
+    }
+
+    /// What writes hold so that each is whole, for files where that matters.
+    fn write_order(&self) -> Option<&sched::Mutex<()>> {
+        None
     }
 
     /// `ioctl(2)`.
@@ -282,11 +294,8 @@ impl OpenFile {
         }
         if self.file.is_seekable() {
             let mut position = self.position.lock();
-            if self.flags() & flags::APPEND != 0
-                && let Some(location) = &self.location
-            {
-                *position = location.inode().size();
-            }
+            let _order = self.file.write_order().map(sched::Mutex::lock);
+            *position = self.end_to_append().unwrap_or(*position);
             let count = self.file.write(self, from, *position)?;
             *position += count as u64;
             return Ok(count);
@@ -326,9 +335,19 @@ impl OpenFile {
         if !self.file.is_seekable() {
             return fail(Errno::ESPIPE);
         }
-        let append = self.flags() & flags::APPEND != 0;
-        let end = self.location.as_ref().filter(|_| append).map(|location| location.inode().size());
-        self.file.write(self, from, end.unwrap_or(position))
+        let _order = self.file.write_order().map(sched::Mutex::lock);
+        self.file.write(self, from, self.end_to_append().unwrap_or(position))
+    }
+
+    /// Where a write goes that appends.
+    fn end_to_append(&self) -> Option<u64> {
+        let location = self.location.as_ref().filter(|_| self.flags() & flags::APPEND != 0)?;
+        Some(location.inode().size())
+    }
+
+    /// The position, unless a call is just moving it.
+    pub fn position_now(&self) -> Option<u64> {
+        self.position.try_lock().map(|position| *position)
     }
 
     /// The position, locked.
@@ -339,6 +358,7 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        locks::description_closed(self);
         let file = Arc::clone(&self.file);
         file.closed(self);
     }
@@ -346,5 +366,5 @@ impl Drop for OpenFile {
 
 /// A process has closed a descriptor of a file: its POSIX locks on it end.
 pub fn released(thread: &Thread, file: &OpenFile) {
-    let _ = (thread, file);
+    locks::released(&thread.files, file);
 }

@@ -5,12 +5,15 @@ use core::any::Any;
 
 use errno::Errno;
 use hal::PhysAddr;
-use vfs::{Inode, Intent, Location, PAGE_SIZE};
+use spin::Once;
+use vfs::{Inode, Intent, Location, PAGE_SIZE, mode};
 
-use super::{File, OpenFile};
+use super::attached::{Attached, attached};
+use super::{File, OpenFile, too_large};
 use crate::error::{Result, fail};
 use crate::memory::Mapped;
 use crate::process::Resource;
+use crate::thread::with_current;
 use crate::time;
 use crate::user::{Sink, Source};
 
@@ -21,12 +24,13 @@ pub const MAX_OFFSET: u64 = i64::MAX as u64;
 pub struct RegularFile {
     inode: Arc<dyn Inode>,
     location: Option<Location>,
+    attached: Once<Arc<Attached>>,
 }
 
 impl RegularFile {
     /// The file at a location, or one without a name.
     pub fn new(inode: Arc<dyn Inode>, location: Option<Location>) -> Self {
-        Self { inode, location }
+        Self { inode, location, attached: Once::new() }
     }
 }
 
@@ -125,9 +129,27 @@ impl File for RegularFile {
     }
 
     fn write(&self, _open: &OpenFile, from: &mut dyn Source, position: u64) -> Result<usize> {
-        let limit =
-            crate::thread::with_current(|thread| thread.process.limits.soft(Resource::FileSize));
-        write_pages(&*self.inode, from, position, limit.unwrap_or(u64::MAX))
+        let limit = with_current(|thread| thread.process.limits.soft(Resource::FileSize));
+        let limit = limit.unwrap_or(u64::MAX);
+        if position >= limit && from.left() > 0 {
+            with_current(too_large);
+            return fail(Errno::EFBIG);
+        }
+        let count = write_pages(&*self.inode, from, position, limit)?;
+        const SET_ID: u16 = mode::SET_UID | mode::SET_GID;
+        if count > 0
+            && self.inode.access().2 & SET_ID != 0
+            && let Some(location) = &self.location
+        {
+            with_current(|thread| {
+                thread.with_context(|context| context.strip_set_id(location));
+            });
+        }
+        Ok(count)
+    }
+
+    fn write_order(&self) -> Option<&sched::Mutex<()>> {
+        Some(&self.attached.call_once(|| attached(&*self.inode)).writing)
     }
 
     fn is_seekable(&self) -> bool {

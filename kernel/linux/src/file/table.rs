@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use errno::Errno;
 use lock::SpinLock;
 
-use super::{OpenFile, flags};
+use super::{OpenFile, flags, locks};
 use crate::error::{Result, fail};
 use crate::process::Resource;
 use crate::rank;
@@ -95,6 +95,12 @@ impl FileTable {
         self.entries.lock().get_mut(index)?.take().map(|entry| entry.file)
     }
 
+    /// Whether a descriptor of a file is left.
+    pub fn has(&self, file: &Arc<OpenFile>) -> bool {
+        let entries = self.entries.lock();
+        entries.iter().flatten().any(|entry| Arc::ptr_eq(&entry.file, file))
+    }
+
     /// All descriptors in use, lowest first, with whether they close on exec.
     pub fn list(&self) -> Vec<(u32, Arc<OpenFile>, bool)> {
         let entries = self.entries.lock();
@@ -108,8 +114,9 @@ impl FileTable {
     /// Closes what is to be closed by `execve(2)`.
     pub fn close_on_exec(&self) {
         let doomed: Vec<_> = self.list().into_iter().filter(|(_, _, close)| *close).collect();
-        for (index, _, _) in doomed {
+        for (index, file, _) in doomed {
             drop(self.remove(index as usize));
+            locks::released(self, &file);
         }
     }
 
@@ -118,7 +125,9 @@ impl FileTable {
         // One reference is the thread's that ends.
         if Arc::strong_count(table) <= 1 {
             let entries = core::mem::take(&mut *self.entries.lock());
-            drop(entries);
+            for entry in entries.iter().flatten() {
+                locks::released(self, &entry.file);
+            }
         }
     }
 
@@ -252,6 +261,10 @@ pub fn fcntl(thread: &Thread, [descriptor, command, argument, ..]: [u64; 6]) -> 
         return fail(Errno::EBADF);
     }
     match command {
+        locks::command::GET..=locks::command::SET_WAIT
+        | locks::command::GET_OFD..=locks::command::SET_WAIT_OFD => {
+            locks::record_lock(thread, &file, command, argument)
+        }
         F_DUPFD | F_DUPFD_CLOEXEC => {
             let limit = thread.process.limits.soft(Resource::Files);
             let lowest = usize::try_from(argument as i32).map_err(|_| Errno::EINVAL)?;

@@ -114,6 +114,7 @@ calls! {
     34 pause() = signal::pause;
     35 nanosleep(Pointer, Pointer) = time::nanosleep;
     39 getpid() = process::getpid;
+    40 sendfile(Descriptor, Descriptor, Pointer, Long) = file::sendfile;
     56 clone(Flags, Pointer, Pointer, Pointer, Pointer) = process::clone, partial "no namespaces, no ptrace";
     57 fork() = process::fork;
     58 vfork() = process::vfork;
@@ -123,6 +124,7 @@ calls! {
     62 kill(Integer, Signal) = signal::kill;
     63 uname(Pointer) = system::uname;
     72 fcntl(Descriptor, Integer, Long) = file::fcntl;
+    73 flock(Descriptor, Flags) = file::flock, partial "only files with a place in a file system";
     74 fsync(Descriptor) = file::fsync;
     75 fdatasync(Descriptor) = file::fdatasync;
     76 truncate(Path, Long) = file::truncate;
@@ -193,6 +195,18 @@ calls! {
     162 sync() = file::sync;
     186 gettid() = process::gettid;
     187 readahead(Descriptor, Long, Long) = file::readahead;
+    188 setxattr(Path, Path, Pointer, Long, Flags) = file::setxattr;
+    189 lsetxattr(Path, Path, Pointer, Long, Flags) = file::lsetxattr;
+    190 fsetxattr(Descriptor, Path, Pointer, Long, Flags) = file::fsetxattr;
+    191 getxattr(Path, Path, Pointer, Long) = file::getxattr;
+    192 lgetxattr(Path, Path, Pointer, Long) = file::lgetxattr;
+    193 fgetxattr(Descriptor, Path, Pointer, Long) = file::fgetxattr;
+    194 listxattr(Path, Pointer, Long) = file::listxattr;
+    195 llistxattr(Path, Pointer, Long) = file::llistxattr;
+    196 flistxattr(Descriptor, Pointer, Long) = file::flistxattr;
+    197 removexattr(Path, Path) = file::removexattr;
+    198 lremovexattr(Path, Path) = file::lremovexattr;
+    199 fremovexattr(Descriptor, Path) = file::fremovexattr;
     200 tkill(Integer, Signal) = signal::tkill;
     201 time(Pointer) = time::time;
     202 futex(Pointer, Flags, Integer, Pointer, Pointer, Integer) = futex::futex, partial "priorities are not inherited: all are equal";
@@ -259,6 +273,7 @@ calls! {
     319 memfd_create(Path, Flags) = file::memfd_create;
     322 execveat(Directory, Path, Pointer, Pointer, Flags) = exec::execveat;
     324 membarrier(Integer, Flags, Integer) = system::membarrier;
+    326 copy_file_range(Descriptor, Pointer, Descriptor, Pointer, Long, Flags) = file::copy_file_range;
     327 preadv2(Descriptor, Pointer, Integer, Long, Long, Flags) = file::preadv2;
     328 pwritev2(Descriptor, Pointer, Integer, Long, Long, Flags) = file::pwritev2;
     332 statx(Directory, Path, Flags, Flags, Pointer) = file::statx;
