@@ -19,7 +19,7 @@ use crate::frames::MEMORY;
 use crate::process::{Identity, NewProcess, Process, credentials_of, next_pid};
 use crate::signal::{ProcessSignals, ThreadSignals};
 use crate::thread::{NewThread, Thread};
-use crate::{random, report, syscall, system, time};
+use crate::{procfs, random, report, syscall, system, time};
 
 /// What the personality is told at the start.
 pub struct Configuration {
@@ -102,7 +102,11 @@ fn mount(context: &Context<'_>, path: &[u8], superblock: Arc<Superblock>) -> Opt
     context.namespace.mount(&place, superblock, None, MountFlags::NONE).ok().map(drop)
 }
 
-/// Fills `/dev`.
+/// `st_dev` of `/proc` and `/sys`.
+const PROC_DEVICE: u64 = 20;
+const SYS_DEVICE: u64 = 21;
+
+/// Fills `/dev`, and mounts what the kernel tells about itself.
 fn make_devices(context: &Context<'_>) {
     mount(context, b"/dev", Superblock::new(new_tmpfs(0o755), 5));
     let devices: [(&[u8], u32, u32); 6] = [
@@ -126,6 +130,8 @@ fn make_devices(context: &Context<'_>) {
         let _ = context.make(None, path, NewKind::Symlink(target), 0o777);
     }
     let _ = context.make(None, b"/dev/shm", NewKind::Directory, 0o1777);
+    mount(context, b"/proc", Superblock::new(procfs::file_system(), PROC_DEVICE));
+    mount(context, b"/sys", Superblock::new(procfs::sys_file_system(), SYS_DEVICE));
     let _ = context.make(None, b"/tmp", NewKind::Directory, 0o1777);
 }
 

@@ -25,6 +25,7 @@ mod futex;
 mod memory;
 mod notifier;
 mod process;
+mod procfs;
 mod random;
 mod rank;
 mod report;

@@ -1,5 +1,6 @@
 //! Calls about the system and about oneself.
 
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use errno::Errno;
@@ -10,7 +11,10 @@ use crate::thread::Thread;
 use crate::{random, user};
 
 /// The release that programs are told: the oldest one that has what is here.
-const RELEASE: &str = "6.1.0-drupe";
+pub const RELEASE: &str = "6.1.0-drupe";
+
+/// The version of that release, as `uname(2)` shows it.
+pub const VERSION: &str = "#1 SMP drupe";
 
 /// The host name.
 static HOST_NAME: lock::SpinLock<[u8; 64]> = lock::SpinLock::new(crate::rank::PROCESS, [0; 64]);
@@ -23,14 +27,20 @@ pub fn set_host_name(name: &[u8]) {
     *HOST_NAME.lock() = bytes;
 }
 
+/// The host name.
+pub fn host_name() -> Vec<u8> {
+    let host = *HOST_NAME.lock();
+    let length = host.iter().position(|&byte| byte == 0).unwrap_or(host.len());
+    host[..length].to_vec()
+}
+
 /// `uname(2)`.
 pub fn uname(_thread: &Thread, [to, ..]: [u64; 6]) -> Result {
     const FIELD: usize = 65;
     let mut bytes = [0; 6 * FIELD];
-    let host = *HOST_NAME.lock();
-    let host_len = host.iter().position(|&byte| byte == 0).unwrap_or(host.len());
+    let host = host_name();
     let fields: [&[u8]; 6] =
-        [b"Linux", &host[..host_len], RELEASE.as_bytes(), b"#1 SMP drupe", b"x86_64", b"(none)"];
+        [b"Linux", &host, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", b"(none)"];
     for (field, text) in bytes.chunks_mut(FIELD).zip(fields) {
         field[..text.len()].copy_from_slice(text);
     }

@@ -152,9 +152,13 @@ pub fn getrusage(thread: &Thread, [who, to, ..]: [u64; 6]) -> Result {
 /// Clock ticks per second, as programs are told.
 pub const TICKS: u64 = 100;
 
+/// Nanoseconds as clock ticks.
+pub fn ticks(time: u64) -> i64 {
+    (time / (SECOND / TICKS)) as i64
+}
+
 /// `times(2)`.
 pub fn times(thread: &Thread, [to, ..]: [u64; 6]) -> Result {
-    let ticks = |time: u64| (time / (SECOND / TICKS)) as i64;
     let children = thread.process.usage.lock()[1].time;
     if to != 0 {
         user::write(to, &[ticks(thread.process.cpu_time()), 0, ticks(children), 0])?;

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::{Loaded, Start};
 use crate::error::Result;
-use crate::memory::{Layout, Memory};
+use crate::memory::{Layout, Memory, StartedWith, joined};
 use crate::{random, user};
 
 /// The identities that the auxiliary vector tells.
@@ -48,7 +48,6 @@ pub fn build(
     layout: &mut Layout,
     identities: Identities,
 ) -> Result<u64> {
-    let _ = memory;
     let mut builder = Builder { position: layout.stack_top - 8 };
     let name = builder.string(&start.name)?;
     let environment_end = builder.position;
@@ -95,6 +94,15 @@ pub fn build(
         (15, platform),                            // AT_PLATFORM
         (0, 0),
     ];
+    memory.set_started_with(StartedWith {
+        arguments: joined(&start.arguments),
+        environment: joined(&start.environment),
+        auxiliary: auxiliary
+            .iter()
+            .flat_map(|(kind, value)| [kind.to_le_bytes(), value.to_le_bytes()])
+            .flatten()
+            .collect(),
+    });
     let mut words = Vec::new();
     words.push(arguments.len() as u64);
     words.extend(arguments.iter().rev());

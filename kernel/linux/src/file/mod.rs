@@ -4,6 +4,7 @@
 //! for the file's notifier where the program wants to wait. So one mechanism serves blocking
 //! calls, `poll` and `epoll`.
 
+mod anonymous;
 mod attached;
 mod attributes;
 mod context;
@@ -37,6 +38,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use errno::Errno;
 use vfs::Location;
 
+pub use anonymous::{place_of_unnamed, reopen};
 pub use attributes::*;
 pub use context::FileContext;
 pub use device::open_device;
@@ -164,6 +166,12 @@ pub trait File: Any + Send + Sync {
     /// What `/proc/self/fd` shows for a file without a path.
     fn label(&self) -> alloc::string::String {
         "anon_inode:[file]".into()
+    }
+
+    /// Opens the same thing once more, through `/proc/self/fd`, for files without a place.
+    fn reopen(self: Arc<Self>, options: u32) -> Result<Arc<dyn File>> {
+        let _ = options;
+        fail(Errno::ENXIO)
     }
 
     /// As itself.

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use errno::Errno;
 use vfs::{Context, Kind, Location, OpenHow, Opened, Resolve};
 
-use super::{File, GeneratedFile, OpenFile, RegularFile, flags, open_device};
+use super::{File, GeneratedFile, OpenFile, RegularFile, flags, open_device, reopen};
 use crate::error::{Result, fail};
 use crate::layout;
 use crate::thread::Thread;
@@ -56,6 +56,9 @@ pub fn file_of(thread: &Thread, opened: Opened, options: u32) -> Result<Arc<Open
     let file: Arc<dyn File> = if options & flags::PATH != 0 {
         Arc::new(Place)
     } else {
+        if let Some(file) = reopen(&*inode, options) {
+            return Ok(OpenFile::new(file?, Some(location), options));
+        }
         match inode.kind() {
             Kind::File => match opened.content {
                 Some(content) => Arc::new(GeneratedFile(content)),

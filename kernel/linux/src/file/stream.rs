@@ -21,6 +21,10 @@ impl File for Input {
         "pipe:[1]".into()
     }
 
+    fn reopen(self: Arc<Self>, _options: u32) -> Result<Arc<dyn File>> {
+        Ok(self)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -51,6 +55,10 @@ impl File for Output {
 
     fn label(&self) -> alloc::string::String {
         alloc::format!("pipe:[{}]", self.kind as u8)
+    }
+
+    fn reopen(self: Arc<Self>, _options: u32) -> Result<Arc<dyn File>> {
+        Ok(self)
     }
 
     fn as_any(&self) -> &dyn Any {

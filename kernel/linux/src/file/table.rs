@@ -95,6 +95,18 @@ impl FileTable {
         self.entries.lock().get_mut(index)?.take().map(|entry| entry.file)
     }
 
+    /// The file behind a descriptor, and whether it closes on exec.
+    pub fn entry(&self, descriptor: u32) -> Option<(Arc<OpenFile>, bool)> {
+        let entries = self.entries.lock();
+        let entry = entries.get(descriptor as usize)?.as_ref()?;
+        Some((Arc::clone(&entry.file), entry.close_on_exec))
+    }
+
+    /// How many descriptors there is room for without growing.
+    pub fn size(&self) -> usize {
+        self.entries.lock().len()
+    }
+
     /// Whether a descriptor of a file is left.
     pub fn has(&self, file: &Arc<OpenFile>) -> bool {
         let entries = self.entries.lock();

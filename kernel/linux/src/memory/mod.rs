@@ -10,6 +10,7 @@ mod calls;
 mod fault;
 mod layout;
 mod place;
+mod started;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -18,11 +19,12 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use hal::{AddressSpace, Backing, PAGE_SIZE, PhysAddr, Protection, Range};
 use vfs::{Extent, Inode, Intent, Location};
 
-pub use areas::{Areas, Content};
+pub use areas::{Area, Areas, Content};
 pub use calls::*;
 pub use fault::{Fault, resolve};
 pub use layout::{Layout, STACK_LEN, TASK_END};
 pub use place::{find_below, is_usable};
+pub use started::{StartedWith, joined};
 
 use crate::error::{Result, fail};
 use errno::Errno;
@@ -45,6 +47,8 @@ pub struct Memory {
     pub areas: sched::Mutex<Areas>,
     /// Where things were put when the program started.
     layout: lock::SpinLock<Layout>,
+    /// What the program was started with.
+    started_with: lock::SpinLock<Arc<StartedWith>>,
     /// The end of the heap.
     pub heap_end: AtomicU64,
 }
@@ -57,6 +61,7 @@ impl Memory {
             areas: sched::Mutex::new(Areas::new()),
             heap_end: AtomicU64::new(layout.heap_start),
             layout: lock::SpinLock::new(crate::rank::PROCESS, layout),
+            started_with: lock::SpinLock::new(crate::rank::PROCESS, Arc::default()),
         }))
     }
 
@@ -70,6 +75,16 @@ impl Memory {
         *self.layout.lock() = layout;
     }
 
+    /// What the program was started with.
+    pub fn started_with(&self) -> Arc<StartedWith> {
+        Arc::clone(&self.started_with.lock())
+    }
+
+    /// Takes note of what the program was started with.
+    pub fn set_started_with(&self, started_with: StartedWith) {
+        *self.started_with.lock() = Arc::new(started_with);
+    }
+
     /// A copy of the running process's memory.
     pub fn fork(&self) -> Result<Arc<Self>> {
         // Held, so that nothing changes between the two copies.
@@ -79,6 +94,7 @@ impl Memory {
             areas: sched::Mutex::new(areas.duplicate()),
             heap_end: AtomicU64::new(self.heap_end.load(Ordering::Relaxed)),
             layout: lock::SpinLock::new(crate::rank::PROCESS, self.layout()),
+            started_with: lock::SpinLock::new(crate::rank::PROCESS, self.started_with()),
         }))
     }
 }

@@ -21,10 +21,10 @@ use vfs::{Credentials, Location};
 pub use clone::{clone, clone3, fork, vfork};
 pub use exit::{end_group, end_thread, exit, exit_group, finish_vfork, leave_alone};
 pub use identity::*;
-pub use limits::{Limits, Resource, getrlimit, prlimit64, setrlimit};
+pub use limits::{INFINITY, Limits, Resource, getrlimit, prlimit64, setrlimit};
 pub use policy::*;
 pub use scheduling::*;
-pub use tree::{by_pid, by_tid, next_pid, release_pid, tree};
+pub use tree::{by_pid, by_tid, last_pid, next_pid, release_pid, tree};
 pub use wait::{wait4, waitid};
 
 use crate::rank;
@@ -103,6 +103,8 @@ pub struct Process {
     exit_status: SpinLock<Status>,
     /// The program's file.
     executable: SpinLock<Option<Location>>,
+    /// The name of the thread that ended last, which is all that a zombie has.
+    last_name: SpinLock<[u8; 16]>,
     /// Times of what has ended: own threads, then children.
     pub(crate) usage: SpinLock<[Usage; 2]>,
     /// When it started, in nanoseconds since the kernel's start.
@@ -171,6 +173,7 @@ impl Process {
             ending: AtomicBool::new(false),
             exit_status: SpinLock::new(rank::PROCESS, Status::Exited(0)),
             executable: SpinLock::new(rank::PROCESS, new.executable),
+            last_name: SpinLock::new(rank::PROCESS, [0; 16]),
             usage: SpinLock::new(rank::PROCESS, [Usage::default(); 2]),
             started: hal::monotonic(),
             exit_signal: AtomicI32::new(new.exit_signal),
@@ -196,8 +199,17 @@ impl Process {
         let removed = threads.remove(&tid);
         let left = threads.len();
         drop(threads);
-        drop(removed);
+        if let Some(thread) = removed
+            && left == 0
+        {
+            *self.last_name.lock() = thread.name();
+        }
         left
+    }
+
+    /// The name of the thread that ended last, with its padding.
+    pub fn last_name(&self) -> [u8; 16] {
+        *self.last_name.lock()
     }
 
     /// Its threads, the one with the lowest identity first.

@@ -24,7 +24,7 @@ fn task_of(thread: &Thread, tid: u64) -> Result<Arc<sched::Task>> {
     Ok(task.ok_or(Errno::ESRCH)?)
 }
 
-fn all_vcpus() -> u64 {
+pub fn all_vcpus() -> u64 {
     u64::MAX >> (64 - hal::vcpu_count())
 }
 

@@ -119,6 +119,11 @@ pub fn next_pid() -> Option<u32> {
     None
 }
 
+/// The identity that was given last.
+pub fn last_pid() -> u32 {
+    tree().last
+}
+
 /// Gives an identity back.
 pub fn release_pid(pid: u32) {
     tree().used.remove(&pid);
