@@ -25,14 +25,14 @@ enum Form {
 }
 
 impl Form {
-    fn length(self, name: &[u8]) -> usize {
-        let fixed = if self == Self::Old { 18 + 2 } else { 19 + 1 };
-        (fixed + name.len()).next_multiple_of(8)
+    /// In both forms the fixed part, the name, its NUL and the type.
+    fn length(name: &[u8]) -> usize {
+        (8 + 8 + 2 + name.len() + 1 + 1).next_multiple_of(8)
     }
 
     fn append(self, entry: &vfs::DirectoryEntry<'_>, to: &mut Vec<u8>) {
         let start = to.len();
-        let end = start + self.length(entry.name);
+        let end = start + Self::length(entry.name);
         to.extend_from_slice(&entry.number.to_le_bytes());
         to.extend_from_slice(&entry.cookie.to_le_bytes());
         to.extend_from_slice(&((end - start) as u16).to_le_bytes());
@@ -56,7 +56,7 @@ fn read_entries(thread: &Thread, file: &OpenFile, form: Form, to: u64, room: u64
     let mut next = *position;
     let mut too_small = false;
     location.read_directory(&root, *position, &mut |entry| {
-        if bytes.len() + form.length(entry.name) > room {
+        if bytes.len() + Form::length(entry.name) > room {
             too_small = bytes.is_empty();
             return ControlFlow::Break(());
         }

@@ -92,7 +92,7 @@ impl Listing for Descriptors {
         let attributes = self.subject.attributes(index, read | write);
         let text = move || {
             subject.check_access()?;
-            path_of(&*find(&subject, descriptor)?.0)
+            path_of(&find(&subject, descriptor)?.0)
         };
         let jump = move || {
             target.check_access()?;

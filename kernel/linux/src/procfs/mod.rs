@@ -29,6 +29,9 @@ use crate::thread::with_current;
 /// What a file shows.
 type Text = Result<Vec<u8>, Errno>;
 
+/// Names of files with what they show.
+type Files = &'static [(&'static str, fn() -> Text)];
+
 /// Numbers of fixed inodes; those of processes are above.
 mod number {
     pub const ROOT: u64 = 1;
@@ -78,8 +81,8 @@ pub fn file_system() -> Arc<dyn FileSystem> {
         .with("thread-self", link(number::THREAD_SELF, own_thread))
         .with("mounts", link(number::MOUNTS, || Ok(b"self/mounts".to_vec())))
         .with("sys", settings::directory());
-    for ((name, render), number) in system::FILES.into_iter().zip(number::SYSTEM..) {
-        root = root.with(name, text(number, render));
+    for ((name, render), number) in system::FILES.iter().zip(number::SYSTEM..) {
+        root = root.with(name, text(number, *render));
     }
     Generated::new("proc", PROC_SUPER_MAGIC, Arc::new(root.listing(process::Processes)))
 }

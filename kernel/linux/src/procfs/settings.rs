@@ -8,10 +8,8 @@ use generated::{Attributes, Directory};
 use spin::Once;
 use vfs::Inode;
 
-use super::{Text, line, number, text};
+use super::{Files, line, number, text};
 use crate::{random, system};
-
-type Files = &'static [(&'static str, fn() -> Text)];
 
 const KERNEL: Files = &[
     ("cap_last_cap", || line("40".into())),

@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::{Text, line, processor};
+use super::{Files, Text, line, processor};
 use crate::abi::SECOND;
 use crate::process::{last_pid, tree};
 use crate::system;
@@ -11,7 +11,7 @@ use crate::thread::Thread;
 use crate::time::ticks;
 
 /// All of them.
-pub const FILES: [(&str, fn() -> Text); 10] = [
+pub const FILES: Files = &[
     ("cmdline", || line(String::new())),
     ("cpuinfo", processor::cpu_information),
     ("filesystems", || Ok(b"nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\n".to_vec())),
