@@ -73,6 +73,13 @@ pub(crate) fn runs_on(task: &Task, vcpu: usize) -> bool {
     CPUS.of(vcpu).current_id.load(Ordering::SeqCst) == task.id
 }
 
+/// Nanoseconds of the task's present run; 0 when it does not run.
+pub(crate) fn present_run(task: &Task) -> u64 {
+    let vcpu = task.vcpu.load(Ordering::Acquire);
+    let since = CPUS.of(vcpu).since.load(Ordering::Relaxed);
+    if runs_on(task, vcpu) { hal::monotonic().saturating_sub(since) } else { 0 }
+}
+
 /// Makes the running code this vCPU's idle task.
 pub(crate) fn adopt_idle(idle: Arc<Task>) {
     let cpu = CPUS.this();

@@ -283,9 +283,9 @@ impl Task {
         self.vcpu.load(Ordering::Relaxed)
     }
 
-    /// Nanoseconds that it has run, up to its last switch.
+    /// Nanoseconds that it has run, its present run included.
     pub fn ran(&self) -> u64 {
-        self.ran.load(Ordering::Relaxed)
+        self.ran.load(Ordering::Relaxed) + switch::present_run(self)
     }
 
     /// Whether it sleeps.

@@ -184,6 +184,7 @@ pub fn execveat(
     thread.process.has_executed.store(true, core::sync::atomic::Ordering::Relaxed);
     thread.files.close_on_exec();
     thread.process.signals.reset_handlers();
+    thread.process.timers.clear_posix();
     thread.signals.reset_stack();
     thread.clear_on_exit.store(0, core::sync::atomic::Ordering::Relaxed);
     thread.robust_list.store(0, core::sync::atomic::Ordering::Relaxed);

@@ -113,6 +113,9 @@ calls! {
     33 dup2(Descriptor, Descriptor) = file::dup2;
     34 pause() = signal::pause;
     35 nanosleep(Pointer, Pointer) = time::nanosleep;
+    36 getitimer(Integer, Pointer) = time::getitimer;
+    37 alarm(Integer) = time::alarm;
+    38 setitimer(Integer, Pointer, Pointer) = time::setitimer;
     39 getpid() = process::getpid;
     40 sendfile(Descriptor, Descriptor, Pointer, Long) = file::sendfile;
     56 clone(Flags, Pointer, Pointer, Pointer, Pointer) = process::clone, partial "no namespaces, no ptrace";
@@ -216,6 +219,11 @@ calls! {
     217 getdents64(Descriptor, Pointer, Integer) = file::getdents64;
     218 set_tid_address(Pointer) = process::set_tid_address;
     221 fadvise64(Descriptor, Long, Long, Integer) = file::fadvise64;
+    222 timer_create(Integer, Pointer, Pointer) = time::timer_create, partial "process and thread clocks are counted in steps of a millisecond";
+    223 timer_settime(Integer, Flags, Pointer, Pointer) = time::timer_settime;
+    224 timer_gettime(Integer, Pointer) = time::timer_gettime;
+    225 timer_getoverrun(Integer) = time::timer_getoverrun;
+    226 timer_delete(Integer) = time::timer_delete;
     228 clock_gettime(Integer, Pointer) = time::clock_gettime;
     229 clock_getres(Integer, Pointer) = time::clock_getres;
     230 clock_nanosleep(Integer, Flags, Pointer, Pointer) = time::clock_nanosleep;

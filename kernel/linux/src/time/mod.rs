@@ -1,6 +1,12 @@
 //! Clocks, sleeping, processor time.
 
+mod interval;
+mod posix;
+
 use errno::Errno;
+
+pub use interval::{alarm, getitimer, setitimer};
+pub use posix::{timer_create, timer_delete, timer_getoverrun, timer_gettime, timer_settime};
 
 use crate::abi::{Layout, SECOND, Timespec, Timeval};
 use crate::error::{Fail, Result, fail};
@@ -10,11 +16,22 @@ use crate::user;
 
 /// Interval and POSIX timers of a process.
 #[derive(Default)]
-pub struct ProcessTimers {}
+pub struct ProcessTimers {
+    intervals: interval::Intervals,
+    posix: posix::PosixTimers,
+}
 
 impl ProcessTimers {
-    /// Disarms all of them.
-    pub fn clear(&self) {}
+    /// Switches all of them off.
+    pub fn clear(&self) {
+        self.intervals.clear();
+        self.posix.clear();
+    }
+
+    /// Removes the POSIX timers, as `execve(2)` does.
+    pub fn clear_posix(&self) {
+        self.posix.clear();
+    }
 }
 
 /// Clocks, by Linux's number.
