@@ -10,6 +10,7 @@ use vfs::{Attachment, Inode, Kind, Location, Metadata, Mount, MountFlags, Superb
 
 use super::{File, OpenFile, metadata_of};
 use crate::error::Result;
+use crate::thread::with_current;
 
 /// The inode of an open file without a place.
 struct Unnamed {
@@ -23,7 +24,15 @@ impl Inode for Unnamed {
     }
 
     fn metadata(&self) -> Metadata {
-        metadata_of(&self.open).0
+        let metadata = metadata_of(&self.open).0;
+        // Nobody else gets here.
+        let owner = with_current(|thread| *thread.process.identity.lock());
+        match owner {
+            Some(owner) => {
+                Metadata { uid: owner.effective_uid, gid: owner.effective_gid, ..metadata }
+            }
+            None => metadata,
+        }
     }
 
     fn attachment(&self) -> &Attachment {

@@ -33,6 +33,10 @@ impl File for Null {
         true
     }
 
+    fn keeps_position(&self) -> bool {
+        false
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -64,6 +68,10 @@ impl File for Zero {
 
     fn is_seekable(&self) -> bool {
         true
+    }
+
+    fn keeps_position(&self) -> bool {
+        false
     }
 
     fn mappable(&self) -> Option<Option<Mapped>> {

@@ -5,6 +5,7 @@ use vfs::SeekTarget;
 
 use super::regular::MAX_OFFSET;
 use crate::error::{Fail, Result, fail};
+use crate::memory::TASK_END;
 use crate::signal::{self, Info, number::SIGPIPE};
 use crate::thread::Thread;
 use crate::user::{self, Buffer};
@@ -19,16 +20,29 @@ pub fn with_broken_pipe(thread: &Thread, result: Result<usize>) -> Result {
     result.map(|count| count as u64)
 }
 
+/// A buffer that the program names as a whole. One that reaches out of its memory is refused
+/// before anything is done, unless the file refuses first.
+fn whole_buffer(allowed: bool, base: u64, length: u64) -> Result<Buffer> {
+    let end = base.checked_add(length).filter(|end| *end <= TASK_END);
+    if allowed && end.is_none() {
+        return fail(Errno::EFAULT);
+    }
+    Ok(Buffer::new(base, length))
+}
+
 /// `read(2)`.
 pub fn read(thread: &Thread, [descriptor, buffer, count, ..]: [u64; 6]) -> Result {
     let file = thread.files.get(descriptor)?;
-    file.read(thread, &mut Buffer::new(buffer, count)).map(|count| count as u64)
+    file.read(thread, &mut whole_buffer(file.may_read(), buffer, count)?).map(|count| count as u64)
 }
 
 /// `write(2)`.
 pub fn write(thread: &Thread, [descriptor, buffer, count, ..]: [u64; 6]) -> Result {
     let file = thread.files.get(descriptor)?;
-    with_broken_pipe(thread, file.write(thread, &mut Buffer::new(buffer, count)))
+    with_broken_pipe(
+        thread,
+        file.write(thread, &mut whole_buffer(file.may_write(), buffer, count)?),
+    )
 }
 
 /// `readv(2)`.
@@ -51,14 +65,16 @@ fn offset_of(offset: u64) -> Result<u64> {
 pub fn pread64(thread: &Thread, [descriptor, buffer, count, offset, ..]: [u64; 6]) -> Result {
     let offset = offset_of(offset)?;
     let file = thread.files.get(descriptor)?;
-    file.read_at(&mut Buffer::new(buffer, count), offset).map(|count| count as u64)
+    file.read_at(&mut whole_buffer(file.may_read(), buffer, count)?, offset)
+        .map(|count| count as u64)
 }
 
 /// `pwrite64(2)`.
 pub fn pwrite64(thread: &Thread, [descriptor, buffer, count, offset, ..]: [u64; 6]) -> Result {
     let offset = offset_of(offset)?;
     let file = thread.files.get(descriptor)?;
-    file.write_at(&mut Buffer::new(buffer, count), offset).map(|count| count as u64)
+    file.write_at(&mut whole_buffer(file.may_write(), buffer, count)?, offset)
+        .map(|count| count as u64)
 }
 
 /// `preadv(2)`.
@@ -97,8 +113,15 @@ pub fn pwritev2(
     thread: &Thread,
     [descriptor, array, count, offset, _, options]: [u64; 6],
 ) -> Result {
-    if options & !HARMLESS != 0 {
+    const APPEND: u64 = 0x10;
+    if options & !(HARMLESS | APPEND) != 0 {
         return fail(Errno::EOPNOTSUPP);
+    }
+    if options & APPEND != 0 {
+        let file = thread.files.get(descriptor)?;
+        let moves = offset == u64::MAX;
+        let mut buffer = Buffer::from_array(array, count)?;
+        return file.append(thread, &mut buffer, moves).map(|count| count as u64);
     }
     if offset == u64::MAX {
         return writev(thread, [descriptor, array, count, 0, 0, 0]);
@@ -115,6 +138,9 @@ pub fn lseek(thread: &Thread, [descriptor, offset, whence, ..]: [u64; 6]) -> Res
     let inode = file.location.as_ref().map(|location| alloc::sync::Arc::clone(location.inode()));
     let inode = inode.or_else(|| file.mappable().flatten().map(|mapped| mapped.inode));
     let size = inode.as_ref().map_or(0, |inode| inode.size());
+    if !file.file.keeps_position() {
+        return Ok(0);
+    }
     let mut position = file.position();
     let base = match whence as u32 {
         0 => 0,

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 
 use errno::Errno;
 use lock::SpinLock;
-use vfs::{FileLocks, LockKind, LockRange, Owner};
+use vfs::{FileLocks, Kind, Location, LockKind, LockRange, Owner};
 
 use super::attached::{Attached, attached};
 use super::{FileTable, OpenFile};
@@ -119,6 +119,14 @@ fn acquire(
     Ok(0)
 }
 
+/// The locks of a file. Named pipes have none: what is attached to them is the pipe.
+fn table_of(location: &Location) -> Result<Arc<Attached>> {
+    match location.kind() {
+        Kind::Fifo => fail(Errno::ENOLCK),
+        _ => Ok(attached(&**location.inode())),
+    }
+}
+
 /// `flock(2)`.
 pub fn flock(thread: &Thread, [descriptor, operation, ..]: [u64; 6]) -> Result {
     const SHARED: u32 = 1;
@@ -132,8 +140,9 @@ pub fn flock(thread: &Thread, [descriptor, operation, ..]: [u64; 6]) -> Result {
         _ => return fail(Errno::EINVAL),
     };
     let file = thread.files.get(descriptor)?;
-    let Some(location) = &file.location else { return fail(Errno::EBADF) };
-    let attached = attached(&**location.inode());
+    // Nobody else can get at a file without a place.
+    let Some(location) = &file.location else { return Ok(0) };
+    let attached = table_of(location)?;
     let owner = owner_of_file(&file);
     // A lock of the other kind is let go of first, also when the new one cannot be had.
     let released = {
@@ -185,7 +194,7 @@ pub fn record_lock(thread: &Thread, file: &Arc<OpenFile>, number: u32, address: 
     };
     let range = range_of(file, &lock)?;
     let Some(location) = &file.location else { return fail(Errno::EBADF) };
-    let attached = attached(&**location.inode());
+    let attached = table_of(location)?;
     let (owner, process) = if by_file {
         (owner_of_file(file), -1)
     } else {

@@ -147,6 +147,11 @@ pub trait File: Any + Send + Sync {
         false
     }
 
+    /// Whether its positions mean something; those of `/dev/null` are always 0.
+    fn keeps_position(&self) -> bool {
+        true
+    }
+
     /// What writes hold so that each is whole, for files where that matters.
     fn write_order(&self) -> Option<&sched::Mutex<()>> {
         None
@@ -230,12 +235,12 @@ impl OpenFile {
 
     /// Whether it was opened for reading.
     pub fn may_read(&self) -> bool {
-        self.flags() & flags::ACCESS != flags::WRONLY && !self.is_path()
+        matches!(self.flags() & flags::ACCESS, 0 | flags::RDWR) && !self.is_path()
     }
 
     /// Whether it was opened for writing.
     pub fn may_write(&self) -> bool {
-        self.flags() & flags::ACCESS != 0 && !self.is_path()
+        matches!(self.flags() & flags::ACCESS, flags::WRONLY | flags::RDWR) && !self.is_path()
     }
 
     /// What a mapping of it shows; see [`File::mappable`].
@@ -345,6 +350,24 @@ impl OpenFile {
         }
         let _order = self.file.write_order().map(sched::Mutex::lock);
         self.file.write(self, from, self.end_to_append().unwrap_or(position))
+    }
+
+    /// Writes at the end, whatever the flags say (`RWF_APPEND`); `moves`: the position goes there.
+    pub fn append(&self, thread: &Thread, from: &mut dyn Source, moves: bool) -> Result<usize> {
+        let Some(location) = self.location.as_ref().filter(|_| self.file.is_seekable()) else {
+            return self.write(thread, from);
+        };
+        if !self.may_write() {
+            return fail(Errno::EBADF);
+        }
+        let mut position = self.position.lock();
+        let _order = self.file.write_order().map(sched::Mutex::lock);
+        let end = location.inode().size();
+        let count = self.file.write(self, from, end)?;
+        if moves {
+            *position = end + count as u64;
+        }
+        Ok(count)
     }
 
     /// Where a write goes that appends.

@@ -57,7 +57,7 @@ pub fn file_of(thread: &Thread, opened: Opened, options: u32) -> Result<Arc<Open
         Arc::new(Place)
     } else {
         if let Some(file) = reopen(&*inode, options) {
-            return Ok(OpenFile::new(file?, Some(location), options));
+            return Ok(OpenFile::new(file?, None, options));
         }
         match inode.kind() {
             Kind::File => match opened.content {
@@ -92,11 +92,19 @@ fn open_at(
     resolve: Resolve,
 ) -> Result {
     let path = user::read_path(path)?;
-    let at = thread.directory(directory, &path)?;
+    let at = if resolve.in_root || resolve.beneath {
+        // Then the descriptor matters for absolute paths, too.
+        thread.directory(directory, b".")?
+    } else {
+        thread.directory(directory, &path)?
+    };
     let how = how_of(options, mode, resolve);
     let opened =
         thread.with_context(|context: &Context<'_>| context.open(at.as_ref(), &path, &how))?;
-    let file = file_of(thread, opened, options | flags::LARGEFILE)?;
+    const OF_PLACES: u32 = flags::PATH | flags::DIRECTORY | flags::NOFOLLOW;
+    let kept =
+        if options & flags::PATH != 0 { options & OF_PLACES } else { options | flags::LARGEFILE };
+    let file = file_of(thread, opened, kept)?;
     thread.add_file(file, options & flags::CLOEXEC != 0)
 }
 

@@ -342,6 +342,10 @@ impl File for PipeEnd {
         Ok(0)
     }
 
+    fn reopen(self: Arc<Self>, options: u32) -> Result<Arc<dyn File>> {
+        Ok(Arc::new(Self::new(&self.pipe, options)))
+    }
+
     fn label(&self) -> alloc::string::String {
         alloc::format!("pipe:[{}]", Arc::as_ptr(&self.pipe).addr() >> 4 & 0xffff_ffff)
     }

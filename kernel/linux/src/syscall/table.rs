@@ -127,7 +127,7 @@ calls! {
     62 kill(Integer, Signal) = signal::kill;
     63 uname(Pointer) = system::uname;
     72 fcntl(Descriptor, Integer, Long) = file::fcntl;
-    73 flock(Descriptor, Flags) = file::flock, partial "only files with a place in a file system";
+    73 flock(Descriptor, Flags) = file::flock, partial "named pipes have no locks";
     74 fsync(Descriptor) = file::fsync;
     75 fdatasync(Descriptor) = file::fdatasync;
     76 truncate(Path, Long) = file::truncate;
