@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
 use errno::Errno;
-use vfs::{Attachment, DirectoryEntry, Inode, Kind, Metadata};
+use vfs::{Attachment, DirectoryEntry, Inode, Kind, Metadata, NewInode, Timestamp};
 
 use crate::Attributes;
 
@@ -109,6 +109,25 @@ impl Inode for Directory {
             return Ok(self.fixed[index].1.clone());
         }
         self.listing.as_ref().ok_or(Errno::ENOENT)?.lookup(name)
+    }
+
+    /// What is not there cannot be made, as in procfs.
+    fn create(
+        &self,
+        _name: &[u8],
+        _new: &NewInode<'_>,
+        _now: Timestamp,
+    ) -> Result<Arc<dyn Inode>, Errno> {
+        Err(Errno::ENOENT)
+    }
+
+    /// What is there cannot be removed.
+    fn unlink(&self, _name: &[u8], _now: Timestamp) -> Result<(), Errno> {
+        Err(Errno::EPERM)
+    }
+
+    fn remove_directory(&self, _name: &[u8], _now: Timestamp) -> Result<(), Errno> {
+        Err(Errno::EPERM)
     }
 
     fn children_are_stable(&self) -> bool {
@@ -249,7 +268,7 @@ mod tests {
         assert_eq!(content.read(0, &mut buffer), Ok(1));
         assert_eq!(buffer[0], b'6', "rendered anew");
         let made = context.make(None, b"/new", vfs::NewKind::Directory, 0o755);
-        assert_eq!(made.err(), Some(Errno::EROFS));
+        assert_eq!(made.err(), Some(Errno::ENOENT));
         let detached = Location::unnamed(root.mount().clone(), number.inode().clone(), b"x:[1]");
         assert_eq!(detached.path(&root).text, b"x:[1]");
     }

@@ -1,7 +1,7 @@
 //! `read(2)`, `write(2)` and their kin.
 
 use errno::Errno;
-use vfs::SeekTarget;
+use vfs::{Kind, SeekTarget};
 
 use super::regular::MAX_OFFSET;
 use crate::error::{Fail, Result, fail};
@@ -157,7 +157,7 @@ pub fn lseek(thread: &Thread, [descriptor, offset, whence, ..]: [u64; 6]) -> Res
         }
         _ => return fail(Errno::EINVAL),
     };
-    let target = (base as i64).checked_add(offset as i64).ok_or(Errno::EOVERFLOW)?;
+    let target = (base as i64).checked_add(offset as i64).ok_or(Errno::EINVAL)?;
     *position = u64::try_from(target).map_err(|_| Errno::EINVAL)?;
     Ok(*position)
 }
@@ -167,6 +167,7 @@ pub fn ioctl(thread: &Thread, [descriptor, request, argument, ..]: [u64; 6]) -> 
     use super::flags;
     const FIONCLEX: u32 = 0x5450;
     const FIOCLEX: u32 = 0x5451;
+    const FIONREAD: u32 = 0x541b;
     const FIONBIO: u32 = 0x5421;
     const FIOASYNC: u32 = 0x5452;
     let file = thread.files.get(descriptor)?;
@@ -180,6 +181,12 @@ pub fn ioctl(thread: &Thread, [descriptor, request, argument, ..]: [u64; 6]) -> 
             let flag = if request as u32 == FIONBIO { flags::NONBLOCK } else { flags::ASYNC };
             let new = if on != 0 { file.flags() | flag } else { file.flags() & !flag };
             file.set_flags(new);
+            Ok(0)
+        }
+        FIONREAD if file.location.as_ref().is_some_and(|place| place.kind() == Kind::File) => {
+            let size = file.location.as_ref().map_or(0, |place| place.inode().size());
+            let left = size.saturating_sub(*file.position());
+            user::write(argument, &(left as u32))?;
             Ok(0)
         }
         request => file.file.ioctl(thread, request, argument),

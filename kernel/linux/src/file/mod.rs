@@ -198,6 +198,8 @@ pub struct OpenFile {
     position: sched::Mutex<u64>,
     /// Owner of signals (`F_SETOWN`): a process, or a group if negative.
     pub owner: AtomicU32,
+    /// The signal that tells its owner that it is ready (`F_SETSIG`); 0 is `SIGIO`.
+    pub signal: AtomicU32,
 }
 
 impl OpenFile {
@@ -212,6 +214,7 @@ impl OpenFile {
             ),
             position: sched::Mutex::new(0),
             owner: AtomicU32::new(0),
+            signal: AtomicU32::new(0),
         })
     }
 
@@ -337,6 +340,7 @@ impl OpenFile {
         if !self.file.is_seekable() {
             return fail(Errno::ESPIPE);
         }
+        check_end(position, to.room())?;
         self.file.read(self, to, position)
     }
 
@@ -348,6 +352,7 @@ impl OpenFile {
         if !self.file.is_seekable() {
             return fail(Errno::ESPIPE);
         }
+        check_end(position, from.left())?;
         let _order = self.file.write_order().map(sched::Mutex::lock);
         self.file.write(self, from, self.end_to_append().unwrap_or(position))
     }
@@ -385,6 +390,12 @@ impl OpenFile {
     pub fn position(&self) -> sched::MutexGuard<'_, u64> {
         self.position.lock()
     }
+}
+
+/// Whether bytes at a position are where a file can have some.
+fn check_end(position: u64, length: u64) -> Result<()> {
+    let end = position.checked_add(length).filter(|end| *end <= regular::MAX_OFFSET);
+    if end.is_some() { Ok(()) } else { fail(Errno::EINVAL) }
 }
 
 impl Drop for OpenFile {

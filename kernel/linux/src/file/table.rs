@@ -11,6 +11,7 @@ use crate::error::{Result, fail};
 use crate::process::Resource;
 use crate::rank;
 use crate::thread::Thread;
+use crate::user;
 
 #[derive(Clone)]
 struct Entry {
@@ -260,6 +261,10 @@ pub fn fcntl(thread: &Thread, [descriptor, command, argument, ..]: [u64; 6]) -> 
     const F_SETFL: u32 = 4;
     const F_SETOWN: u32 = 8;
     const F_GETOWN: u32 = 9;
+    const F_SETSIG: u32 = 10;
+    const F_GETSIG: u32 = 11;
+    const F_SETOWN_EX: u32 = 15;
+    const F_GETOWN_EX: u32 = 16;
     const F_DUPFD_CLOEXEC: u32 = 1030;
     const F_SETPIPE_SZ: u32 = 1031;
     const F_GETPIPE_SZ: u32 = 1032;
@@ -308,6 +313,31 @@ pub fn fcntl(thread: &Thread, [descriptor, command, argument, ..]: [u64; 6]) -> 
                 return Ok(end.capacity());
             }
             end.set_capacity(argument, thread.process.has_capability(24))
+        }
+        F_SETSIG => {
+            if argument > u64::from(crate::signal::number::LAST) {
+                return fail(Errno::EINVAL);
+            }
+            file.signal.store(argument as u32, core::sync::atomic::Ordering::Relaxed);
+            Ok(0)
+        }
+        F_GETSIG => Ok(u64::from(file.signal.load(core::sync::atomic::Ordering::Relaxed))),
+        F_SETOWN_EX => {
+            // Threads, too, are numbered like processes.
+            let [kind, number]: [i32; 2] = user::read(argument)?;
+            let owner = match kind {
+                0 | 1 => number,
+                2 => number.wrapping_neg(),
+                _ => return fail(Errno::EINVAL),
+            };
+            file.owner.store(owner as u32, core::sync::atomic::Ordering::Relaxed);
+            Ok(0)
+        }
+        F_GETOWN_EX => {
+            let owner = file.owner.load(core::sync::atomic::Ordering::Relaxed) as i32;
+            let kind = if owner < 0 { 2 } else { 1 };
+            user::write(argument, &[kind, owner.wrapping_abs()])?;
+            Ok(0)
         }
         F_ADD_SEALS | F_GET_SEALS => {
             let Some(Some(mapped)) = file.mappable() else { return fail(Errno::EINVAL) };

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 
 use errno::Errno;
 use hal::{Backing, PAGE_SIZE, Protection, Range};
-use vfs::Kind;
+use vfs::{Kind, seals};
 
 use super::areas::{Area, Areas, Content};
 use super::place::{self, is_usable};
@@ -128,6 +128,15 @@ pub fn mmap(
             return fail(Errno::EACCES);
         }
         may_write = !shared || file.may_write();
+        if let Some(Some(mapped)) = file.mappable()
+            && shared
+            && mapped.inode.seals().is_ok_and(|set| set & seals::FUTURE_WRITE != 0)
+        {
+            if protection.write {
+                return fail(Errno::EPERM);
+            }
+            may_write = false;
+        }
         match file.mappable() {
             // `/dev/zero`, in effect.
             Some(None) if shared => Some((crate::file::memory_file(length)?, 0)),
