@@ -63,6 +63,8 @@ fn map_segment(
     Ok(())
 }
 
+static ZEROS: [u8; 4096] = [0; 4096];
+
 /// Clears what the file shows behind a segment's file part in its last page.
 fn clear_tails(program: &Program, base: u64) -> Result<()> {
     for segment in &program.segments {
@@ -71,8 +73,7 @@ fn clear_tails(program: &Program, base: u64) -> Result<()> {
             && segment.memory_size > segment.file_size
             && segment.file_size > 0;
         if needs && file_end != page_up(file_end) {
-            let zeros = [0u8; 4096];
-            user::write_bytes(file_end, &zeros[..(page_up(file_end) - file_end) as usize])?;
+            user::write_bytes(file_end, &ZEROS[..(page_up(file_end) - file_end) as usize])?;
         }
     }
     Ok(())

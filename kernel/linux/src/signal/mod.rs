@@ -14,6 +14,7 @@ mod send;
 mod wait;
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lock::SpinLock;
@@ -148,9 +149,19 @@ impl ThreadSignals {
     }
 }
 
+/// The actions of all signals; on the heap, as kernel stacks are small.
+type Actions = SpinLock<Vec<Action>>;
+
+/// A copy of the given actions, or default ones.
+fn new_actions(from: &[Action]) -> Arc<Actions> {
+    let mut actions = from.to_vec();
+    actions.resize(usize::from(number::LAST), Action::default());
+    Arc::new(SpinLock::new(rank::SIGNALS_ACTIONS, actions))
+}
+
 /// Signals of a process.
 pub struct ProcessSignals {
-    actions: SpinLock<Arc<SpinLock<[Action; 64]>>>,
+    actions: SpinLock<Arc<Actions>>,
     pending: SpinLock<Pending>,
     /// Whether the process is stopped.
     stopped: AtomicBool,
@@ -163,10 +174,10 @@ pub struct ProcessSignals {
 impl ProcessSignals {
     /// Default actions, nothing pending.
     pub fn new() -> Self {
-        Self::with_actions(Arc::new(SpinLock::new(rank::SIGNALS_ACTIONS, [Action::default(); 64])))
+        Self::with_actions(new_actions(&[]))
     }
 
-    fn with_actions(actions: Arc<SpinLock<[Action; 64]>>) -> Self {
+    fn with_actions(actions: Arc<Actions>) -> Self {
         Self {
             actions: SpinLock::new(rank::SIGNALS, actions),
             pending: SpinLock::new(rank::SIGNALS, Pending::new()),
@@ -182,11 +193,11 @@ impl ProcessSignals {
         if share {
             return Self::with_actions(actions);
         }
-        let copy = *actions.lock();
-        Self::with_actions(Arc::new(SpinLock::new(rank::SIGNALS_ACTIONS, copy)))
+        let copy = new_actions(&actions.lock());
+        Self::with_actions(copy)
     }
 
-    fn table(&self) -> Arc<SpinLock<[Action; 64]>> {
+    fn table(&self) -> Arc<Actions> {
         Arc::clone(&self.actions.lock())
     }
 
@@ -202,14 +213,14 @@ impl ProcessSignals {
 
     /// Handlers become default actions; for `execve(2)`.
     pub fn reset_handlers(&self) {
-        let mut actions = *self.table().lock();
-        for action in &mut actions {
+        let actions = new_actions(&self.table().lock());
+        for action in actions.lock().iter_mut() {
             if !matches!(action.handler, Handler::Ignore) {
                 *action = Action::default();
             }
             action.flags = 0;
         }
-        *self.actions.lock() = Arc::new(SpinLock::new(rank::SIGNALS_ACTIONS, actions));
+        *self.actions.lock() = actions;
     }
 
     /// Whether children that end are to vanish: `SIGCHLD` is ignored, or `SA_NOCLDWAIT` set.
