@@ -5,6 +5,7 @@
 //! by `setup`.
 #![forbid(unsafe_code)]
 
+mod guest;
 mod process;
 mod setup;
 mod suite;

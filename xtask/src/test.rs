@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::process::{cargo, check};
-use crate::{setup, suite, tidy};
+use crate::{guest, setup, suite, tidy};
 
 /// How much to run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +53,7 @@ const STAGES: &[Stage] = &[
     }),
     ("unit tests", Tier::Quick, |_| unit_tests()),
     ("suite on native Linux", Tier::Default, |_| suite::stage("native")),
+    ("programs on all providers", Tier::Default, |_| guest::stage()),
 ];
 
 /// Runs the stages of `tier` and prints the counts of each and of all.
