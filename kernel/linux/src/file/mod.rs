@@ -137,6 +137,12 @@ pub trait File: Any + Send + Sync {
         None
     }
 
+    /// When a call that begins now stops waiting.
+    fn deadline(&self, writing: bool) -> u64 {
+        let _ = writing;
+        u64::MAX
+    }
+
     /// Whether a write that may wait goes on until all is written.
     fn writes_all(&self) -> bool {
         false
@@ -300,7 +306,8 @@ impl OpenFile {
             *position += count as u64;
             return Ok(count);
         }
-        self.wait_for(thread, self.may_wait(), u64::MAX, || self.file.read(self, to, 0))
+        let deadline = self.file.deadline(false);
+        self.wait_for(thread, self.may_wait(), deadline, || self.file.read(self, to, 0))
     }
 
     /// `write(2)`: at the current position, which moves on, or at the end.
@@ -318,9 +325,10 @@ impl OpenFile {
         }
         // A blocking write of a stream ends when all is written.
         let mut total = 0;
+        let deadline = self.file.deadline(true);
         loop {
             let step =
-                self.wait_for(thread, self.may_wait(), u64::MAX, || self.file.write(self, from, 0));
+                self.wait_for(thread, self.may_wait(), deadline, || self.file.write(self, from, 0));
             match step {
                 Ok(count) => total += count,
                 Err(_) if total > 0 => return Ok(total),

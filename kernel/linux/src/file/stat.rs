@@ -125,12 +125,16 @@ pub fn metadata_of(file: &Arc<OpenFile>) -> (Metadata, u64, u64) {
     if let Some(Some(mapped)) = file.mappable() {
         return (mapped.inode.metadata(), 1, 1);
     }
-    let kind =
-        if file.file.label().starts_with("pipe:") { vfs::Kind::Fifo } else { vfs::Kind::File };
+    let label = file.file.label();
+    let (kind, permissions) = match label.as_str() {
+        label if label.starts_with("pipe:") => (vfs::Kind::Fifo, 0o600),
+        label if label.starts_with("socket:") => (vfs::Kind::Socket, 0o777),
+        _ => (vfs::Kind::File, 0o600),
+    };
     let metadata = Metadata {
         number: Arc::as_ptr(&file.file).cast::<()>().addr() as u64 >> 4,
         kind,
-        permissions: 0o600,
+        permissions,
         links: 1,
         uid: 0,
         gid: 0,

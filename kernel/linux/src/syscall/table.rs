@@ -1,7 +1,7 @@
 //! The table of system calls: number, name, arguments, handler, state.
 
 use super::Handler;
-use crate::{exec, file, futex, memory, process, signal, system, time};
+use crate::{exec, file, futex, memory, process, signal, socket, system, time};
 
 /// How far a call is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +118,21 @@ calls! {
     38 setitimer(Integer, Pointer, Pointer) = time::setitimer;
     39 getpid() = process::getpid;
     40 sendfile(Descriptor, Descriptor, Pointer, Long) = file::sendfile;
+    41 socket(Integer, Flags, Integer) = socket::socket, partial "only AF_UNIX";
+    42 connect(Descriptor, Pointer, Integer) = socket::connect;
+    43 accept(Descriptor, Pointer, Pointer) = socket::accept;
+    44 sendto(Descriptor, Input, Long, Flags, Pointer, Integer) = socket::sendto;
+    45 recvfrom(Descriptor, Output, Long, Flags, Pointer, Pointer) = socket::recvfrom, partial "no out-of-band data";
+    46 sendmsg(Descriptor, Pointer, Flags) = socket::sendmsg;
+    47 recvmsg(Descriptor, Pointer, Flags) = socket::recvmsg;
+    48 shutdown(Descriptor, Integer) = socket::shutdown;
+    49 bind(Descriptor, Pointer, Integer) = socket::bind;
+    50 listen(Descriptor, Integer) = socket::listen;
+    51 getsockname(Descriptor, Pointer, Pointer) = socket::getsockname;
+    52 getpeername(Descriptor, Pointer, Pointer) = socket::getpeername;
+    53 socketpair(Integer, Flags, Integer, Pointer) = socket::socketpair;
+    54 setsockopt(Descriptor, Integer, Integer, Pointer, Integer) = socket::setsockopt;
+    55 getsockopt(Descriptor, Integer, Integer, Pointer, Pointer) = socket::getsockopt;
     56 clone(Flags, Pointer, Pointer, Pointer, Pointer) = process::clone, partial "no namespaces, no ptrace";
     57 fork() = process::fork;
     58 vfork() = process::vfork;
@@ -264,6 +279,7 @@ calls! {
     285 fallocate(Descriptor, Flags, Long, Long) = file::fallocate, partial "ranges cannot be inserted or collapsed";
     286 timerfd_settime(Descriptor, Flags, Pointer, Pointer) = file::timerfd_settime;
     287 timerfd_gettime(Descriptor, Pointer) = file::timerfd_gettime;
+    288 accept4(Descriptor, Pointer, Pointer, Flags) = socket::accept4;
     289 signalfd4(Descriptor, Pointer, Long, Flags) = file::signalfd4;
     290 eventfd2(Integer, Flags) = file::eventfd2;
     291 epoll_create1(Flags) = file::epoll_create1;
@@ -272,9 +288,11 @@ calls! {
     295 preadv(Descriptor, Pointer, Integer, Long) = file::preadv;
     296 pwritev(Descriptor, Pointer, Integer, Long) = file::pwritev;
     297 rt_tgsigqueueinfo(Integer, Integer, Signal, Pointer) = signal::rt_tgsigqueueinfo;
+    299 recvmmsg(Descriptor, Pointer, Integer, Flags, Pointer) = socket::recvmmsg;
     302 prlimit64(Integer, Integer, Pointer, Pointer) = process::prlimit64;
     303 name_to_handle_at(Directory, Path, Pointer, Pointer, Flags) = file::name_to_handle_at, partial "no file system has handles";
     306 syncfs(Descriptor) = file::syncfs;
+    307 sendmmsg(Descriptor, Pointer, Integer, Flags) = socket::sendmmsg;
     309 getcpu(Pointer, Pointer) = process::getcpu;
     316 renameat2(Directory, Path, Directory, Path, Flags) = file::renameat2, partial "RENAME_WHITEOUT is refused";
     318 getrandom(Output, Long, Flags) = system::getrandom;
