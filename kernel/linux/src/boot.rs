@@ -19,7 +19,7 @@ use crate::frames::MEMORY;
 use crate::process::{Identity, NewProcess, Process, credentials_of, next_pid};
 use crate::signal::{ProcessSignals, ThreadSignals};
 use crate::thread::{NewThread, Thread};
-use crate::{procfs, random, report, syscall, system, time};
+use crate::{procfs, random, report, syscall, system, terminal, time};
 
 /// What the personality is told at the start.
 pub struct Configuration {
@@ -109,13 +109,14 @@ const SYS_DEVICE: u64 = 21;
 /// Fills `/dev`, and mounts what the kernel tells about itself.
 fn make_devices(context: &Context<'_>) {
     mount(context, b"/dev", Superblock::new(new_tmpfs(0o755), 5));
-    let devices: [(&[u8], u32, u32); 6] = [
+    let devices: [(&[u8], u32, u32); 7] = [
         (b"/dev/null", 1, 3),
         (b"/dev/zero", 1, 5),
         (b"/dev/full", 1, 7),
         (b"/dev/random", 1, 8),
         (b"/dev/urandom", 1, 9),
         (b"/dev/tty", 5, 0),
+        (b"/dev/ptmx", 5, 2),
     ];
     for (path, major, minor) in devices {
         let _ = context.make(None, path, NewKind::CharDevice(DeviceNumber { major, minor }), 0o666);
@@ -129,6 +130,7 @@ fn make_devices(context: &Context<'_>) {
     for (path, target) in links {
         let _ = context.make(None, path, NewKind::Symlink(target), 0o777);
     }
+    mount(context, b"/dev/pts", Superblock::new(new_tmpfs(0o755), 6));
     let _ = context.make(None, b"/dev/shm", NewKind::Directory, 0o1777);
     mount(context, b"/proc", Superblock::new(procfs::file_system(), PROC_DEVICE));
     mount(context, b"/sys", Superblock::new(procfs::sys_file_system(), SYS_DEVICE));
@@ -144,6 +146,12 @@ fn try_start(configuration: Configuration) -> Result<(), Refusal> {
     // Nothing that the system makes is subject to a umask.
     let umask = context.set_umask(0);
     context.with(&privileged, make_devices);
+    let names = context.with(&privileged, |context| {
+        context.resolve(None, b"/dev/pts", Final::Follow, Resolve::default())
+    });
+    if let Ok(names) = names {
+        terminal::set_names(&context, names);
+    }
     context.set_umask(umask);
     let (uid, gid) = configuration.user;
     let credentials = credentials_of(uid, gid);

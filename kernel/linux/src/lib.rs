@@ -34,6 +34,7 @@ mod socket;
 mod syscall;
 pub mod syscall;
 mod system;
+mod terminal;
 mod thread;
 mod time;
 mod user;

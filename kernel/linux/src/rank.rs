@@ -15,6 +15,7 @@ pub const SIGNALS_ACTIONS: Rank = Rank::new(72, "signal actions");
 pub const FUTEX: Rank = Rank::new(80, "futex");
 pub const FUTEX_WAITER: Rank = Rank::new(82, "futex waiter");
 pub const FILE: Rank = Rank::new(90, "open file");
+pub const TERMINALS: Rank = Rank::new(96, "terminals");
 pub const SOCKET_NAMES: Rank = Rank::new(98, "socket names");
 pub const STREAM: Rank = Rank::new(100, "stream");
 pub const EPOLL: Rank = Rank::new(140, "epoll");

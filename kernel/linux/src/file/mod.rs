@@ -143,6 +143,11 @@ pub trait File: Any + Send + Sync {
         u64::MAX
     }
 
+    /// What a read gives that has waited until its [deadline](Self::deadline).
+    fn late(&self) -> Result<usize> {
+        fail(Errno::EAGAIN)
+    }
+
     /// Whether a write that may wait goes on until all is written.
     fn writes_all(&self) -> bool {
         false
@@ -307,7 +312,12 @@ impl OpenFile {
             return Ok(count);
         }
         let deadline = self.file.deadline(false);
-        self.wait_for(thread, self.may_wait(), deadline, || self.file.read(self, to, 0))
+        let result =
+            self.wait_for(thread, self.may_wait(), deadline, || self.file.read(self, to, 0));
+        match result {
+            Err(Fail::Errno(Errno::EAGAIN)) if self.may_wait() => self.file.late(),
+            other => other,
+        }
     }
 
     /// `write(2)`: at the current position, which moves on, or at the end.

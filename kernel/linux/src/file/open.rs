@@ -8,6 +8,7 @@ use vfs::{Context, Kind, Location, OpenHow, Opened, Resolve};
 use super::{File, GeneratedFile, OpenFile, RegularFile, flags, open_device, reopen};
 use crate::error::{Result, fail};
 use crate::layout;
+use crate::terminal;
 use crate::thread::Thread;
 use crate::user;
 
@@ -75,11 +76,19 @@ pub fn file_of(thread: &Thread, opened: Opened, options: u32) -> Result<Arc<Open
 }
 
 fn open_character_device(
-    _thread: &Thread,
+    thread: &Thread,
     location: Location,
     options: u32,
 ) -> Result<Arc<OpenFile>> {
     let device = location.inode().metadata().device;
+    match (device.major, device.minor) {
+        (5, 0) => return terminal::open_controlling(thread, location, options),
+        (5, 2) => return terminal::open_master(thread, location, options),
+        (terminal::SLAVE_MAJOR, number) => {
+            return terminal::open_numbered(thread, number, location, options);
+        }
+        _ => {}
+    }
     Ok(OpenFile::new(open_device(device)?, Some(location), options))
 }
 

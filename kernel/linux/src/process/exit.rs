@@ -72,6 +72,7 @@ pub fn finish_vfork(thread: &Thread) {
 fn end_process(process: &Arc<Process>) {
     let status = *process.exit_status.lock();
     process.timers.clear();
+    crate::terminal::session_ends(process);
     process.set_executable(None);
     if process.pid == 1 {
         // The guest is its first process.
