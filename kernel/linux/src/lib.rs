@@ -32,7 +32,6 @@ mod report;
 mod signal;
 mod socket;
 mod syscall;
-pub mod syscall;
 mod system;
 mod terminal;
 mod thread;

@@ -74,7 +74,9 @@ fn poll_until(thread: &Thread, array: u64, count: u64, deadline: u64) -> Result 
     if count as u64 > thread.process.limits.soft(Resource::Files) {
         return fail(Errno::EINVAL);
     }
-    let mut bytes = user::read_bytes(array, count * PollDescriptor::SIZE)?;
+    // Without descriptors the address does not matter: it is a way to sleep.
+    let length = count * PollDescriptor::SIZE;
+    let mut bytes = if count == 0 { Vec::new() } else { user::read_bytes(array, length)? };
     let mut wanted: Vec<PollDescriptor> =
         bytes.chunks(PollDescriptor::SIZE).map(PollDescriptor::decode).collect();
     let files: Vec<Option<Arc<OpenFile>>> =
@@ -95,7 +97,9 @@ fn poll_until(thread: &Thread, array: u64, count: u64, deadline: u64) -> Result 
     for (entry, chunk) in wanted.iter().zip(bytes.chunks_mut(PollDescriptor::SIZE)) {
         entry.encode(chunk);
     }
-    user::write_bytes(array, &bytes)?;
+    if count > 0 {
+        user::write_bytes(array, &bytes)?;
+    }
     result.map(|found| found as u64)
 }
 

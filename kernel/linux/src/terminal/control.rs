@@ -80,18 +80,16 @@ pub fn hung_up(_terminal: &Terminal, owner: Owner) {
     }
 }
 
-/// A process has ended: if it led a session, the session's terminal is hung up.
+/// A process has ended: if it led a session, the foreground group is told that the terminal is
+/// nobody's any more. As on Linux, whoever has a pseudo-terminal open goes on using it.
 pub fn session_ends(process: &Process) {
     if process.pid != process.session() {
         return;
     }
     let Some(terminal) = CONTROLLING.lock().remove(&process.pid) else { return };
-    let group = terminal.state.lock().owner.group;
-    terminal.state.lock().owner = Owner::default();
-    terminal.hang_up();
-    if group != 0 {
-        send_to_group(group, SIGHUP, Info::kernel());
-        send_to_group(group, SIGCONT, Info::kernel());
+    let owner = core::mem::take(&mut terminal.state.lock().owner);
+    if owner.group != 0 {
+        send_to_group(owner.group, SIGHUP, Info::kernel());
     }
 }
 

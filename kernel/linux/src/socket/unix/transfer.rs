@@ -33,11 +33,27 @@ impl UnixSocket {
         room
     }
 
+    /// Sends bytes of a stream, as many as there is room for.
     pub(super) fn send_bytes(
         &self,
         from: &mut dyn Source,
         outgoing: &mut Outgoing<'_>,
     ) -> Result<usize> {
+        let mut done = 0;
+        loop {
+            match self.send_some(from, outgoing) {
+                Ok(count) => done += count,
+                Err(_) if done > 0 => return Ok(done),
+                Err(error) => return Err(error),
+            }
+            if from.left() == 0 {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// One piece of what is sent; at least a byte, if there is any.
+    fn send_some(&self, from: &mut dyn Source, outgoing: &mut Outgoing<'_>) -> Result<usize> {
         let (peer, ended) = {
             let state = self.state.lock();
             match &state.stage {
