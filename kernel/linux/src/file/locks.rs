@@ -39,9 +39,7 @@ const UNLOCK: u16 = 2;
 pub mod command {
     /// `F_GETLK`.
     pub const GET: u32 = 5;
-    /// `F_SETLK`.
-    pub const SET: u32 = 6;
-    /// `F_SETLKW`.
+    /// `F_SETLKW`; `F_SETLK` is between the two.
     pub const SET_WAIT: u32 = 7;
     /// `F_OFD_GETLK`.
     pub const GET_OFD: u32 = 36;

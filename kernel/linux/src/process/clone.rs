@@ -247,6 +247,8 @@ fn new_process(thread: &Thread, request: &Request, pid: u32) -> Arc<Process> {
     let family = caller.family.lock();
     let (group, session) = (family.group, family.session);
     drop(family);
+    // Not held while the process is added to the tree.
+    let identity = *caller.identity.lock();
     let signals = caller.signals.forked(request.flags & flag::SIGHAND != 0);
     if request.flags & flag::CLEAR_SIGHAND != 0 {
         signals.reset_handlers();
@@ -257,7 +259,7 @@ fn new_process(thread: &Thread, request: &Request, pid: u32) -> Arc<Process> {
         group,
         session,
         credentials: caller.credentials(),
-        identity: *caller.identity.lock(),
+        identity,
         limits: caller.limits.clone(),
         signals,
         executable: caller.executable(),

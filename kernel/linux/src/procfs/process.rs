@@ -7,10 +7,11 @@ use core::ops::ControlFlow;
 
 use errno::Errno;
 use generated::{Attributes, Directory, File, Link, Listing};
-use vfs::{DirectoryEntry, Inode, Kind, Location};
+use vfs::{DirectoryEntry, Inode, Kind, Location, Timestamp};
 
 use super::descriptors::{Descriptors, Form};
 use super::{Text, limits, maps, memory, mounts, shown_path, status};
+use crate::abi::SECOND;
 use crate::memory::Memory;
 use crate::process::{Process, by_pid, tree};
 use crate::thread::{Thread, with_current};
@@ -68,8 +69,8 @@ impl Subject {
     pub fn check_access(&self) -> Result<(), Errno> {
         let owner = self.process()?.identity.lock().uid;
         let allowed = with_current(|thread| {
-            thread.process.identity.lock().effective_uid == owner
-                || thread.process.has_capability(SYS_PTRACE)
+            let own = thread.process.identity.lock().effective_uid;
+            own == owner || thread.process.has_capability(SYS_PTRACE)
         });
         if allowed == Some(true) { Ok(()) } else { Err(Errno::EACCES) }
     }
@@ -81,13 +82,21 @@ impl Subject {
             identity.map_or((0, 0), |identity| (identity.effective_uid, identity.effective_gid));
         let number =
             u64::from(self.tid) << 32 | u64::from(self.is_thread) << 31 | (index & 0x7fff_ffff);
-        Attributes { uid, gid, ..Attributes::new(number, permissions) }
+        let time = self.process().map(|process| started(&process)).unwrap_or_default();
+        Attributes { uid, gid, time, ..Attributes::new(number, permissions) }
     }
 
     fn directory(&self) -> Arc<dyn Inode> {
         let entries = Entries(self.clone());
         Directory::new(self.attributes(0, 0o555)).listing(entries).into_inode()
     }
+}
+
+/// When a process started, which is the time of all its files.
+fn started(process: &Process) -> Timestamp {
+    let boot = hal::realtime().saturating_sub(hal::monotonic());
+    let time = boot + process.started;
+    Timestamp { seconds: (time / SECOND) as i64, nanoseconds: (time % SECOND) as u32 }
 }
 
 /// What an entry of the directory is.
