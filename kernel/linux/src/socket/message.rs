@@ -14,7 +14,7 @@ use crate::error::{Fail, Result, fail};
 use crate::file::{self, OpenFile, deadline_of, flags};
 use crate::layout;
 use crate::thread::Thread;
-use crate::user::{self, Buffer, Source};
+use crate::user::{self, Buffer};
 
 const SOL_SOCKET: u32 = 1;
 const SCM_RIGHTS: u32 = 1;

@@ -40,7 +40,6 @@ pub mod message_flags {
     pub const CTRUNC: u32 = 8;
     pub const TRUNC: u32 = 0x20;
     pub const DONTWAIT: u32 = 0x40;
-    pub const EOR: u32 = 0x80;
     pub const WAITALL: u32 = 0x100;
     pub const NOSIGNAL: u32 = 0x4000;
     pub const WAITFORONE: u32 = 0x10000;

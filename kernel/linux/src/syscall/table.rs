@@ -87,7 +87,7 @@ calls! {
     4 stat(Path, Pointer) = file::stat;
     5 fstat(Descriptor, Pointer) = file::fstat;
     6 lstat(Path, Pointer) = file::lstat;
-    7 poll(Pointer, Integer, Integer) = file::poll;
+    7 poll(Pointer, Integer, Integer) = file::poll, partial "started again after a stop, it waits its whole time again";
     8 lseek(Descriptor, Long, Integer) = file::lseek;
     9 mmap(Pointer, Long, Flags, Flags, Descriptor, Long) -> pointer = memory::mmap;
     10 mprotect(Pointer, Long, Flags) = memory::mprotect;
@@ -96,7 +96,7 @@ calls! {
     13 rt_sigaction(Signal, Pointer, Pointer, Long) = signal::rt_sigaction;
     14 rt_sigprocmask(Integer, Pointer, Pointer, Long) = signal::rt_sigprocmask;
     15 rt_sigreturn() = signal::rt_sigreturn;
-    16 ioctl(Descriptor, Flags, Pointer) = file::ioctl;
+    16 ioctl(Descriptor, Flags, Pointer) = file::ioctl, partial "pseudo-terminals: no TIOCPKT, no TIOCGPTPEER, TIOCNOTTY for session leaders only";
     17 pread64(Descriptor, Output, Long, Long) = file::pread64;
     18 pwrite64(Descriptor, Input, Long, Long) = file::pwrite64;
     19 readv(Descriptor, Pointer, Integer) = file::readv;
@@ -121,7 +121,7 @@ calls! {
     41 socket(Integer, Flags, Integer) = socket::socket, partial "only AF_UNIX";
     42 connect(Descriptor, Pointer, Integer) = socket::connect;
     43 accept(Descriptor, Pointer, Pointer) = socket::accept;
-    44 sendto(Descriptor, Input, Long, Flags, Pointer, Integer) = socket::sendto;
+    44 sendto(Descriptor, Input, Long, Flags, Pointer, Integer) = socket::sendto, partial "no out-of-band data";
     45 recvfrom(Descriptor, Output, Long, Flags, Pointer, Pointer) = socket::recvfrom, partial "no out-of-band data";
     46 sendmsg(Descriptor, Pointer, Flags) = socket::sendmsg;
     47 recvmsg(Descriptor, Pointer, Flags) = socket::recvmsg;

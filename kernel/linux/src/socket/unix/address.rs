@@ -19,9 +19,11 @@ pub const FAMILY: [u8; 2] = [1, 0];
 /// Bytes of a `struct sockaddr_un`.
 const LONGEST: usize = 110;
 
-/// Sockets with abstract names, by kind and name.
-static ABSTRACT: SpinLock<BTreeMap<(u32, Vec<u8>), Weak<UnixSocket>>> =
-    SpinLock::new(rank::SOCKET_NAMES, BTreeMap::new());
+/// Sockets by kind and name.
+type Names = BTreeMap<(u32, Vec<u8>), Weak<UnixSocket>>;
+
+/// Sockets with abstract names.
+static ABSTRACT: SpinLock<Names> = SpinLock::new(rank::SOCKET_NAMES, BTreeMap::new());
 
 /// What a name in a file system leads to.
 struct Bound(Weak<UnixSocket>);

@@ -11,7 +11,7 @@ use super::queue::Piece;
 use super::{MAX_WAITING, Stage, UnixSocket};
 use crate::error::{Result, fail};
 use crate::file::events;
-use crate::socket::{Incoming, Outgoing, Socket, kind, message_flags as flags};
+use crate::socket::{Incoming, Outgoing, kind, message_flags as flags};
 use crate::user::{Sink, Source};
 
 /// The most bytes of a stream that move at once.
