@@ -43,9 +43,8 @@ pub fn end_thread(thread: &Thread, status: Status) -> ! {
     }
     finish_vfork(thread);
     let process = Arc::clone(&thread.process);
-    let mut usage = process.usage.lock();
-    usage[0].time += thread.task().map_or(0, |task| task.ran());
-    drop(usage);
+    let ran = thread.task().map_or(0, |task| task.ran());
+    process.usage.lock()[0].time += ran;
     let last = process.remove_thread(thread.tid) == 0;
     if thread.tid != process.pid {
         release_pid(thread.tid);

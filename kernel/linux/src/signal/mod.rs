@@ -124,7 +124,8 @@ impl ThreadSignals {
     /// Those of a forked process's thread: same mask and alternate stack.
     pub fn forked(&self) -> Self {
         let copy = Self::new(self.mask());
-        *copy.stack.lock() = *self.stack.lock();
+        let stack = *self.stack.lock();
+        *copy.stack.lock() = stack;
         copy
     }
 
