@@ -128,12 +128,13 @@ impl UnixSocket {
         }
         let listener = address.find(thread, self.kind)?;
         let server = Self::new(self.kind);
+        let sender = Sender::of(thread);
         {
             let own_name = self.state.lock().name.clone();
             let mut state = server.state.lock();
             state.stage = Stage::Connected(Weak::clone(&self.own));
             state.peer_name = own_name.unwrap_or_else(address::unnamed);
-            state.peer = Some(Sender::of(thread));
+            state.peer = Some(sender);
         }
         let (name, peer) = {
             let mut state = listener.state.lock();
@@ -193,10 +194,11 @@ impl UnixSocket {
 /// Two sockets that are connected to each other.
 pub fn pair(thread: &Thread, kind: u32) -> [Arc<UnixSocket>; 2] {
     let ends = [UnixSocket::new(kind), UnixSocket::new(kind)];
+    let sender = Sender::of(thread);
     for (end, other) in [(0, 1), (1, 0)] {
         let mut state = ends[end].state.lock();
         state.stage = Stage::Connected(Arc::downgrade(&ends[other]));
-        state.peer = Some(Sender::of(thread));
+        state.peer = Some(sender);
     }
     ends
 }
@@ -226,6 +228,7 @@ impl Socket for UnixSocket {
         if !self.is_connected_kind() {
             return fail(Errno::EOPNOTSUPP);
         }
+        let sender = Sender::of(thread);
         let mut state = self.state.lock();
         if state.name.is_none() {
             return fail(Errno::EINVAL);
@@ -237,7 +240,7 @@ impl Socket for UnixSocket {
             Stage::Listening { backlog: old, .. } => *old = backlog,
             Stage::Connected(_) => return fail(Errno::EINVAL),
         }
-        state.peer = Some(Sender::of(thread));
+        state.peer = Some(sender);
         drop(state);
         self.options.listens.store(true, Ordering::Relaxed);
         self.tell_blocked();
