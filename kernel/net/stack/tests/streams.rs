@@ -384,7 +384,7 @@ fn too_big(frame: &[u8], mtu: u16) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     /// The delivered stream is the sent stream, through all layers, under any schedule.
     #[test]

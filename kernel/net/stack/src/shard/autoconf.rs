@@ -131,7 +131,11 @@ impl Stack {
             self.refresh();
         }
         let Some(device) = self.config.interface(id) else { return };
-        if let (true, Some(source)) = (device.autoconf.ipv6, device.link_local()) {
+        let link_local = device.link_local().filter(|_| device.autoconf.ipv6);
+        if link_local.is_none() {
+            state.solicit_at = Instant::NEVER;
+        }
+        if let Some(source) = link_local {
             let has_router = self
                 .config
                 .routes

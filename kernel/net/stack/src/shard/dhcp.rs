@@ -50,7 +50,10 @@ impl Stack {
             state.dhcp6 = None;
             return;
         };
-        let Some(source) = device.link_local() else { return };
+        let Some(source) = device.link_local() else {
+            state.dhcp6 = None;
+            return;
+        };
         if state.dhcp6.as_ref().is_none_or(|client| client.mode() != mode) {
             let seed = [self.random.bits(), self.random.bits()];
             state.dhcp6 = Some(Client6::new(device.mac, mode, seed, self.now));

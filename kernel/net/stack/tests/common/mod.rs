@@ -156,7 +156,12 @@ impl World {
             while let Some(frame) = port.sent.pop_front() {
                 for mut part in frame.cut() {
                     part.complete_checksum();
-                    assert!(part.len() <= 1514, "{} octets", part.len());
+                    assert!(
+                        part.len() <= 1514,
+                        "{} octets: {:x?}",
+                        part.len(),
+                        part.header.as_slice()
+                    );
                     let mut bytes = part.header.as_slice().to_vec();
                     bytes.extend(part.payload.to_vec());
                     out.push(bytes);
@@ -240,7 +245,12 @@ impl World {
     pub fn run_for(&mut self, nanoseconds: u64) {
         let end = self.now + nanoseconds;
         self.settle();
-        while self.next_event() <= end && self.step() {}
+        let (mut last, mut still) = (self.now, 0);
+        while self.next_event() <= end && self.step() {
+            still = if self.now == last { still + 1 } else { 0 };
+            last = self.now;
+            assert!(still < 1000, "time stands still");
+        }
         self.now = self.now.max(end);
         self.settle();
     }

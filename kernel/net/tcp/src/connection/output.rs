@@ -11,8 +11,9 @@ const MOST_PIECES: usize = 16;
 const FIRST_TIMEOUT: u64 = SECOND;
 
 impl Connection {
-    /// The next segment to send, if any. `largest` is how many octets of data the caller takes
-    /// at once: no more than the MSS unless the device segments.
+    /// The next segment to send, if any. `largest` is how many octets of data a device that
+    /// segments takes at once; 0 for one that does not: then a segment holds no more than its
+    /// size.
     pub fn next_segment(&mut self, largest: usize, env: &mut Env<'_>) -> Option<Segment> {
         if let Some(seq) = self.stray_reset.take() {
             env.counters.resets_out += 1;
@@ -139,7 +140,8 @@ impl Connection {
             self.window_limited = true;
             return None;
         }
-        let limit = room.max(mss).min(largest as u32);
+        let largest = (largest as u32 / mss).max(1) * mss;
+        let limit = room.max(mss).min(largest);
         let limit = if limit > mss { limit - limit % mss } else { limit.min(mss) };
         let mut stop = end.min(start + limit);
         if self.send_window > 0 {
@@ -208,7 +210,9 @@ impl Connection {
             return None;
         }
         let burst = (self.congestion.window / 2).max(2 * mss);
-        let mut length = unsent.min(receiver_room).min(sender_room).min(largest as u32).min(burst);
+        // Whole segments, also when options leave less room than usual.
+        let largest = (largest as u32 / mss).max(1) * mss;
+        let mut length = unsent.min(receiver_room).min(sender_room).min(largest).min(burst);
         if length < unsent {
             if length >= mss {
                 length -= length % mss;
