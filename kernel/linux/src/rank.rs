@@ -10,6 +10,7 @@ pub const FILE_CONTEXT: Rank = Rank::new(50, "working directory");
 pub const TIMER_TABLE: Rank = Rank::new(55, "timer table");
 pub const PROCESS_TIMERS: Rank = Rank::new(58, "process timers");
 pub const PROCESS: Rank = Rank::new(60, "process");
+pub const CREDENTIALS: Rank = Rank::new(65, "credentials");
 pub const SIGNALS: Rank = Rank::new(70, "signals");
 pub const SIGNALS_ACTIONS: Rank = Rank::new(72, "signal actions");
 pub const FUTEX: Rank = Rank::new(80, "futex");

@@ -33,12 +33,26 @@ pub struct Identity {
     pub effective_gid: u32,
     /// Saved group.
     pub saved_gid: u32,
+    /// Capabilities that it may make effective.
+    pub permitted: u64,
+    /// Capabilities that a program may inherit.
+    pub inheritable: u64,
 }
 
 impl Identity {
     /// One user and group in all roles.
     pub fn of(uid: u32, gid: u32) -> Self {
-        Self { uid, effective_uid: uid, saved_uid: uid, gid, effective_gid: gid, saved_gid: gid }
+        let permitted = if uid == 0 { ALL_CAPABILITIES } else { 0 };
+        Self {
+            uid,
+            effective_uid: uid,
+            saved_uid: uid,
+            gid,
+            effective_gid: gid,
+            saved_gid: gid,
+            permitted,
+            inheritable: 0,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod exit;
 mod identity;
 mod limits;
 mod policy;
+mod privilege;
 mod scheduling;
 mod tree;
 mod wait;
@@ -23,6 +24,7 @@ pub use exit::{end_group, end_thread, exit, exit_group, finish_vfork, leave_alon
 pub use identity::*;
 pub use limits::{INFINITY, Limits, Resource, getrlimit, prlimit64, setrlimit};
 pub use policy::*;
+pub use privilege::*;
 pub use scheduling::*;
 pub use tree::{by_pid, by_tid, last_pid, next_pid, release_pid, tree};
 pub use wait::{wait4, waitid};
@@ -164,7 +166,7 @@ impl Process {
                 },
             ),
             threads: SpinLock::new(rank::THREADS, BTreeMap::new()),
-            credentials: SpinLock::new(rank::PROCESS, new.credentials),
+            credentials: SpinLock::new(rank::CREDENTIALS, new.credentials),
             identity: SpinLock::new(rank::PROCESS, new.identity),
             limits: new.limits,
             signals: new.signals,

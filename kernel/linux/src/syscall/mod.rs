@@ -16,7 +16,7 @@ use crate::report::{self, Level};
 use crate::signal::{self, number::SIGSYS};
 use crate::thread::Thread;
 
-pub use table::{Call, State, TABLE};
+use table::{Call, State, TABLE};
 
 /// Serves a call.
 pub type Handler = fn(&Thread, [u64; 6]) -> Result;
@@ -68,7 +68,12 @@ pub fn dispatch(thread: &Thread) {
     let started = if traced { hal::monotonic() } else { 0 };
     let entered = if traced { call.map(|call| trace_text::enter(call, arguments)) } else { None };
     let result = match call {
-        Some(call) => (call.handler)(thread, arguments),
+        Some(call) => {
+            if report::is_on(Level::Debug) {
+                tell_partial(call, number);
+            }
+            (call.handler)(thread, arguments)
+        }
         None => absent(thread, number),
     };
     let value = match result {
@@ -96,6 +101,16 @@ pub fn dispatch(thread: &Thread) {
             result,
             hal::monotonic() - started,
         );
+    }
+}
+
+/// Says once what is missing of a call that a program uses.
+fn tell_partial(call: &Call, number: u64) {
+    let State::Partial(why) = call.state else { return };
+    let index = number as usize % 1024;
+    let bit = 1u64 << (index % 64);
+    if REPORTED[index / 64].fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+        report::log(Level::Debug, &alloc::format!("system call {} is partial: {why}", call.name));
     }
 }
 

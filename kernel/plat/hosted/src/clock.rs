@@ -17,11 +17,6 @@ pub fn use_vdso(function: usize) {
     VDSO.store(function, Ordering::Relaxed);
 }
 
-/// The vDSO function in use, or 0.
-pub fn vdso() -> usize {
-    VDSO.load(Ordering::Relaxed)
-}
-
 fn read(clock: usize) -> u64 {
     let mut time = [0i64; 2];
     let function = VDSO.load(Ordering::Relaxed);

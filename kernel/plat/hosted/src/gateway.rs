@@ -273,18 +273,11 @@ pub unsafe extern "C" fn enter_user() -> u64 {
 unsafe extern "C" {
     static drupe_enter_check: u8;
     static drupe_enter_end: u8;
-    static drupe_leave_user: u8;
-    static drupe_patched_call: u8;
 }
 
 /// The restartable addresses of [`enter_user`].
 pub fn restartable() -> core::ops::Range<usize> {
     (&raw const drupe_enter_check) as usize..(&raw const drupe_enter_end) as usize
-}
-
-/// Where a patched system call goes.
-pub fn patched_call() -> usize {
-    (&raw const drupe_patched_call) as usize
 }
 
 /// Leaves the user program that this host thread was running, from a signal handler: the

@@ -213,6 +213,7 @@ extern "C" fn first_half(start_info: u64) -> ! {
         early.entry(root, kernel_area, 2);
     }
     // The identity map goes on until the second half drops it.
+    // SAFETY: reads a register.
     let old_root = unsafe { cpu::read_cr3() } as *const Table;
     // SAFETY: both tables are under the identity map.
     unsafe { *early.entry(root, 0, 3) = (*old_root).0[0] };

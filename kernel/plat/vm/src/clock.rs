@@ -95,7 +95,7 @@ fn interval_timer(count: u16) -> (u64, u64) {
 /// Nanoseconds since the start.
 pub fn monotonic() -> u64 {
     let cycles = cpu::timestamp().wrapping_sub(START.load(Ordering::Relaxed));
-    (u128::from(cycles) * u128::from(SCALE.load(Ordering::Relaxed)) >> 32) as u64
+    ((u128::from(cycles) * u128::from(SCALE.load(Ordering::Relaxed))) >> 32) as u64
 }
 
 /// Nanoseconds since 1970.

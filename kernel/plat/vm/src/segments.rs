@@ -77,7 +77,7 @@ pub unsafe fn init(vcpu: &'static Vcpu) {
             limit | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56,
             base >> 32,
         ];
-        let pointer = Pointer::new(&(*segments).table);
+        let pointer = Pointer::to((&raw const (*segments).table).cast(), 80);
         asm!(
             "lgdt [{pointer}]",
             "mov ds, {data:e}",
@@ -107,7 +107,7 @@ pub struct Pointer {
 }
 
 impl Pointer {
-    pub fn new<T>(table: &T) -> Self {
-        Self { limit: size_of::<T>() as u16 - 1, base: (&raw const *table) as u64 }
+    pub fn to(table: *const u8, length: usize) -> Self {
+        Self { limit: length as u16 - 1, base: table as u64 }
     }
 }

@@ -329,7 +329,7 @@ pub unsafe fn init_processor() {
     const KERNEL_GS_BASE: u32 = 0xc000_0102;
     // SAFETY: the values are as the processor's manual asks; what is optional is probed.
     unsafe {
-        let pointer = Pointer::new(&*(&raw const TABLE));
+        let pointer = Pointer::to((&raw const TABLE).cast::<u8>(), size_of::<[Gate; 256]>());
         asm!("lidt [{}]", in(reg) &raw const pointer, options(nostack, preserves_flags));
         cpu::write_msr(EFER, cpu::read_msr(EFER) | 1);
         cpu::write_msr(STAR, u64::from(USER_BASE) << 48 | u64::from(KERNEL_CODE) << 32);
