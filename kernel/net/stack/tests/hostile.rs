@@ -11,6 +11,8 @@ use drupe_net_base::{Chain, SECOND};
 use drupe_net_stack::*;
 use proptest::prelude::*;
 
+type Corpus = Rc<RefCell<Vec<(usize, Vec<u8>)>>>;
+
 /// A world in which everything is going on.
 struct Busy {
     world: World,
@@ -19,7 +21,7 @@ struct Busy {
     listener: std::sync::Arc<Listener>,
     datagram: std::sync::Arc<Datagram>,
     /// Frames seen on the wire: what mutations start from.
-    corpus: Rc<RefCell<Vec<(usize, Vec<u8>)>>>,
+    corpus: Corpus,
 }
 
 fn busy(seed: u64, ipv6: bool) -> Busy {

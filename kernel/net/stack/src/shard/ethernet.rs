@@ -12,8 +12,11 @@ use crate::neighbour::{Resolution, Solicit};
 
 /// Octets of an Ethernet header.
 pub(super) const ETHERNET: usize = 14;
-/// Headers that are made contiguous before they are read.
-const LOOK: usize = 128;
+/// Octets that are made contiguous before anything is read: Ethernet and the smallest headers.
+/// Whoever needs more gathers more; devices that split headers from data cost no copy.
+const LOOK: usize = ETHERNET + 40;
+/// Octets of an ARP packet.
+const ARP: usize = 28;
 
 impl Stack {
     /// Takes a frame from a device.
@@ -60,7 +63,10 @@ impl Stack {
             EthernetProtocol::Ipv4 | EthernetProtocol::Ipv6 => {
                 self.receive_packet(interface, received, group);
             }
-            EthernetProtocol::Arp => self.receive_arp(interface, &received),
+            EthernetProtocol::Arp => {
+                received.data.gather(ARP, &*self.shared.pool);
+                self.receive_arp(interface, &received);
+            }
             EthernetProtocol::Unknown(_) => self.counters.unknown_ethertype += 1,
         }
     }

@@ -81,8 +81,10 @@ impl Stack {
 
     fn read_ipv4(&mut self, interface: InterfaceId, received: &mut Received) -> Option<IpHeader> {
         let total = received.data.len();
+        let first = received.data.first().bytes().first();
+        let header_length = first.map_or(0, |byte| usize::from(byte & 15) * 4);
+        received.data.gather(header_length, &*self.shared.pool);
         let bytes = received.data.first().bytes();
-        let header_length = bytes.first().map_or(0, |byte| usize::from(byte & 15) * 4);
         if header_length < 20 || bytes.len() < header_length {
             self.counters.bad_ip_header += 1;
             return None;
@@ -126,7 +128,7 @@ impl Stack {
 
     fn read_ipv6(&mut self, interface: InterfaceId, received: &mut Received) -> Option<IpHeader> {
         let total = received.data.len();
-        if received.data.first().len() < 40 {
+        if !received.data.gather(40, &*self.shared.pool) {
             self.counters.bad_ip_header += 1;
             return None;
         }
@@ -241,6 +243,7 @@ impl Stack {
     /// Hands a whole packet to its transport protocol, on the shard of its flow.
     pub(super) fn receive_transport(&mut self, header: &IpHeader, mut received: Received) {
         let mut flow = None;
+        self.gather_transport(header, &mut received);
         if header.protocol == TCP {
             let Some(key) = flow_of(header, &received) else {
                 self.counters.bad_transport += 1;
@@ -271,6 +274,26 @@ impl Stack {
                 self.protocol_unreachable(header, &received);
             }
         }
+    }
+}
+
+impl Stack {
+    /// Makes the transport header lie in the first piece of memory, if the packet has one.
+    fn gather_transport(&self, header: &IpHeader, received: &mut Received) {
+        let pool = &*self.shared.pool;
+        let need = match header.protocol {
+            TCP => {
+                if !received.data.gather(header.length + 20, pool) {
+                    return;
+                }
+                let offset = received.data.first().bytes().get(header.length + 12);
+                offset.map_or(0, |byte| usize::from(byte >> 4) * 4)
+            }
+            UDP => 8,
+            // Control messages are read as a whole, as far as anything in them matters.
+            _ => received.data.len().saturating_sub(header.length).min(1500),
+        };
+        received.data.gather(header.length + need, pool);
     }
 }
 

@@ -195,6 +195,7 @@ impl Stack {
             ident: fragment.ident,
             protocol: if ipv4 { header.protocol } else { 0 },
         };
+        received.data.gather(header.length, &*self.shared.pool);
         // The header must outlive the frame's first chunk, whose data may be large.
         let bytes = received.data.first().bytes().get(..fragment.unfragmented).unwrap_or(&[]);
         let first = Chunk::from_vec(bytes.to_vec());

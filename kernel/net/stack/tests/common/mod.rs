@@ -210,7 +210,15 @@ impl World {
     pub fn deliver(&mut self, to: usize, bytes: Vec<u8>) {
         let host = &mut self.hosts[to];
         let shard = self.random.below(host.ports.len() as u64) as usize;
-        let data = Chain::from(Chunk::from_vec(bytes));
+        // Devices may split a frame anywhere.
+        let mut data = Chain::new();
+        let mut rest = bytes;
+        while self.random.below(3) == 0 && rest.len() > 1 {
+            let tail = rest.split_off(1 + self.random.below(rest.len() as u64 - 1) as usize);
+            data.push(Chunk::from_vec(rest));
+            rest = tail;
+        }
+        data.push(Chunk::from_vec(rest));
         let meta = ReceivedMeta::default();
         host.ports[shard].receive.push_back(Received { data, meta });
     }
