@@ -129,6 +129,9 @@ extern "C" fn handle(number: i32, info: *const SignalInfo, context: *mut SignalC
         // SAFETY: the registers are captured.
         unsafe { gateway::leave_user(exit::INTERRUPTED) };
     }
+    if number == SIGTRAP && is_entering(vcpu, address, &restartable) {
+        return;
+    }
     if in_kernel(address, vcpu) {
         if (number == SIGSEGV || number == SIGBUS)
             && let Some(fixup) = user::fixup(address)
@@ -150,6 +153,16 @@ extern "C" fn handle(number: i32, info: *const SignalInfo, context: *mut SignalC
     unsafe { vcpu.signal.get().write(signal) };
     // SAFETY: the registers are captured.
     unsafe { gateway::leave_user(exit::SIGNAL) };
+}
+
+/// Whether a single-step trap came on the way into a program whose trap flag is set, up to and
+/// before its first instruction: the step is still to come.
+fn is_entering(vcpu: &Vcpu, address: usize, restartable: &core::ops::Range<usize>) -> bool {
+    if restartable.contains(&address) {
+        vcpu.stepping.store(true, Ordering::Relaxed);
+        return true;
+    }
+    address as u64 == vcpu.jump && vcpu.stepping.swap(false, Ordering::Relaxed)
 }
 
 /// The slot of the interrupted thread. A program that changed GS has cut off its kernel.

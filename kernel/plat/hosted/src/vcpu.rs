@@ -37,6 +37,8 @@ pub struct Vcpu {
     pub device_events: AtomicU64,
     /// The signal behind an exit code of `SIGNAL`.
     pub signal: UnsafeCell<Signal>,
+    /// A program that is single-stepped is being entered: its trap flag is set already.
+    pub stepping: AtomicBool,
     /// The host CPU that it is pinned to.
     pub host_cpu: AtomicU32,
 }
@@ -72,6 +74,7 @@ static VCPUS: [Vcpu; MAX_VCPUS] = [const {
         timer: AtomicU64::new(u64::MAX),
         device_events: AtomicU64::new(0),
         signal: UnsafeCell::new(Signal { number: 0, code: 0, address: 0, trap: 0, error: 0 }),
+        stepping: AtomicBool::new(false),
         host_cpu: AtomicU32::new(UNPINNED),
     }
 }; MAX_VCPUS];
