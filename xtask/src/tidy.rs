@@ -157,7 +157,7 @@ fn find(ending: &str) -> Result<Vec<PathBuf>> {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if name.starts_with('.') || name == "target" {
+            if name.starts_with('.') || name.starts_with("target") {
                 continue;
             }
             if entry.file_type()?.is_dir() {
