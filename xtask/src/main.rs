@@ -5,6 +5,7 @@
 //! by `setup`.
 #![forbid(unsafe_code)]
 
+mod clicktest;
 mod guest;
 mod process;
 mod setup;
@@ -46,8 +47,9 @@ fn run() -> Result<()> {
         ["test", "--full"] => test::run(test::Tier::Full),
         ["tidy"] => tidy::run(),
         ["suite", rest @ ..] => suite::command(rest),
+        ["clicktest", rest @ ..] => clicktest::command(rest),
         ["help" | "--help" | "-h"] | [] => {
-            print!("{USAGE}{}", suite::USAGE);
+            print!("{USAGE}{}{}", suite::USAGE, clicktest::USAGE);
             Ok(())
         }
         other => bail!("unknown command `{}`\n\n{USAGE}", other.join(" ")),

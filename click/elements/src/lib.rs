@@ -15,10 +15,17 @@ use click_runtime::Class;
 
 pub mod documentation;
 
+mod arp;
 mod bucket;
 mod common;
+mod dump;
+mod filter;
 mod flow;
 mod gap;
+mod lines;
+mod nat;
+mod route;
+mod wire;
 
 /// Declares the modules of all elements and the table of their classes.
 macro_rules! classes {
@@ -33,7 +40,7 @@ macro_rules! classes {
 classes! {
     standard {
         align, averagecounter, bandwidthratedsplitter, bandwidthratedunqueue, bandwidthshaper,
-        block, blockthread, burster, bypass, checklength, checkpaint, clipboard, counter, delayshaper,
+        block, blockthread, burster, bypass, checklength, checkpaint, classifier, clipboard, counter, delayshaper,
         delayunqueue, discard, drivermanager, dropbroadcasts, error, frontdropqueue,
         fullnotequeue, hub, idle, infinitesource, inputswitch, linkunqueue, message,
         mixedqueue, neighborhood, notifierdebug, notifierqueue, null, pad, paint, paintswitch,
@@ -43,6 +50,30 @@ classes! {
         simplepullswitch, staticpullswitch, staticswitch, stridesched, strip, switch, tee,
         timedsink, timedsource, truncate, unqueue, unstrip,
     }
+    analysis {
+        adjusttimestamp, aggregatecounter, fromipsummarydump, settimestampdelta, timefilter,
+        timesortedsched, toipsummarydump,
+    }
+    ethernet {
+        arpprint, arpquerier, arpresponder, arptable, etherencap, ethervlanencap, hostetherfilter, markmacheader, setvlananno,
+        stripethervlanheader, vlandecap, vlanencap,
+    }
+    ip {
+        checkicmpheader, checkipheader, checkipheader2, checktcpheader, checkudpheader, decipttl,
+        fixipsrc, getipaddress, icmperror, icmpipencap, icmppingencap, icmppingresponder, ipclassifier,
+        ipencap, ipfilter, ipfragmenter, ipgwoptions, ipprint, ipreassembler, markipce, markipheader, setipaddress, setipchecksum, setipdscp,
+        settcpchecksum, setudpchecksum, storeipaddress, stripipheader, striptonetworkheader,
+        udpipencap, unstripipheader,
+    }
+    rewriter {
+        icmppingrewriter, icmprewriter, ipaddrpairrewriter, ipaddrrewriter, iprewriter, iprewriterpatterns,
+        roundrobinipmapper, tcprewriter, udprewriter,
+    }
+    lookup {
+        directiplookup, lineariplookup, radixiplookup, rangeiplookup, sortediplookup,
+        staticiplookup,
+    }
+    control { controlsocket }
     info {
         addressinfo, alignmentinfo, portinfo, scheduleinfo, staticthreadsched,
     }

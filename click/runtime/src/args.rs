@@ -298,7 +298,6 @@ impl<const N: usize> Value for Annotation<N> {
 /// The arguments of one element while it is configured.
 pub struct Args<'a> {
     arguments: Vec<Option<String>>,
-    positional: usize,
     /// What names mean here.
     pub scope: Scope<'a>,
     /// Number of inputs in use.
@@ -319,7 +318,7 @@ impl<'a> Args<'a> {
     ) -> Self {
         let before = report.errors();
         let arguments = arguments.into_iter().map(Some).collect();
-        Self { arguments, positional: 0, scope, inputs, outputs, report, before }
+        Self { arguments, scope, inputs, outputs, report, before }
     }
 
     /// Complains.
@@ -357,14 +356,10 @@ impl<'a> Args<'a> {
     }
 
     fn take_positional(&mut self) -> Option<String> {
-        let slot = self.arguments.get_mut(self.positional)?;
         // `KEYWORD value` is no positional argument, but a lone word in capitals may be.
-        let named = slot.as_deref().and_then(config::keyword);
-        if named.is_some_and(|(_, rest)| !rest.is_empty()) {
-            return None;
-        }
-        self.positional += 1;
-        slot.take()
+        let named = |text: &str| config::keyword(text).is_some_and(|(_, rest)| !rest.is_empty());
+        let plain = |slot: &&mut Option<String>| slot.as_deref().is_some_and(|text| !named(text));
+        self.arguments.iter_mut().find(plain)?.take()
     }
 
     fn store<T: Value>(&mut self, name: &str, text: Option<String>, into: &mut T) -> bool {

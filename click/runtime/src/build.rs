@@ -146,6 +146,7 @@ impl Router {
             stops: 0,
             clock,
             coarse: 0,
+            coarse_time: 0,
             random: Random::new(host.seed()),
             names: Names::default(),
             watches: Vec::new(),
@@ -239,6 +240,7 @@ impl Router {
             }
         }
         self.coarse = self.now(host);
+        self.coarse_time = self.time(host);
         true
     }
 
@@ -555,6 +557,7 @@ impl Router {
                     Clock::Simulated(now) => Some(now),
                     _ => None,
                 },
+                replaces: true,
                 ..self.options.clone()
             };
             next = Self::build(graph, text, options, host, &mut report);

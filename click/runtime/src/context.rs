@@ -95,6 +95,17 @@ impl<'a> Context<'a> {
         self.router.pending.push(Delivery { element, port, batch });
     }
 
+    /// Has a batch delivered to the acting element again, after what it sent before and
+    /// after handler writes that wait for it.
+    pub fn redeliver(&mut self, port: usize, batch: Batch) {
+        if batch.is_empty() {
+            self.router.recycle(batch);
+        } else {
+            let (element, port) = (self.id as u32, port as u32);
+            self.router.pending.push(Delivery { element, port, batch });
+        }
+    }
+
     /// Sends one packet from an output.
     pub fn push_one(&mut self, port: usize, packet: Packet) {
         let mut batch = self.batch();
@@ -229,6 +240,15 @@ impl<'a> Context<'a> {
     /// The clock that timers go by.
     pub fn time(&mut self) -> i64 {
         self.router.time(self.host)
+    }
+
+    /// The timers' clock as of the beginning of the step; exact in simulated time.
+    #[inline]
+    pub fn coarse_time(&mut self) -> i64 {
+        match self.router.clock {
+            crate::router::Clock::Simulated(_) => self.router.time(self.host),
+            _ => self.router.coarse_time,
+        }
     }
 
     /// Sets a timer of the element to a time on the timers' clock.
@@ -385,6 +405,11 @@ impl<'a> Context<'a> {
     }
 
     // Handlers and other elements
+
+    /// Whether the router takes over from a running one.
+    pub fn is_replacement(&self) -> bool {
+        self.router.options.replaces
+    }
 
     /// Takes `element.handler value` apart. Errors are as HandlerCall's in Click.
     pub fn resolve_call(&self, text: &str, write: bool) -> Result<Call, String> {

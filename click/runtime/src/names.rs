@@ -26,6 +26,8 @@ pub enum Kind {
     UdpPort,
     /// An annotation.
     Annotation,
+    /// A pattern for rewriters, as text.
+    Pattern,
 }
 
 /// All names of a router.

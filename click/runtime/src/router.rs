@@ -25,6 +25,8 @@ pub struct RouterOptions {
     pub classes: &'static [&'static Class],
     /// Start of simulated time in nanoseconds; none for real time.
     pub simulated: Option<i64>,
+    /// Whether the router takes over from a running one.
+    pub replaces: bool,
     /// Whether the `hotconfig` handler accepts a new configuration.
     pub reconfigurable: bool,
     /// Most packets in a batch.
@@ -113,6 +115,7 @@ pub struct Router {
     pub(crate) stops: i64,
     pub(crate) clock: Clock,
     pub(crate) coarse: i64,
+    pub(crate) coarse_time: i64,
     pub(crate) random: Random,
     pub(crate) names: Names,
     pub(crate) watches: Vec<(Handle, usize, bool)>,
@@ -215,18 +218,29 @@ impl Router {
                 if !self.woken.is_empty() {
                     self.wake(host);
                 }
+                if !self.deferred.is_empty() {
+                    self.write_deferred(host);
+                }
             }
             self.wake(host);
-            let Some(call) = self.deferred.pop_front() else { break };
-            if let Some(element) = call.element {
-                let _ = self.write_handler(Some(element), &call.handler, &call.value, host);
-            }
-            self.pending.reverse();
-            if self.pending.is_empty() && self.deferred.is_empty() && self.woken.is_empty() {
+            if self.deferred.is_empty() {
                 break;
             }
+            self.write_deferred(host);
+            self.pending.reverse();
         }
         self.print_report(host);
+    }
+
+    /// Does the handler writes that had to wait until their element was done.
+    fn write_deferred(&mut self, host: &mut dyn Host) {
+        for _ in 0..self.deferred.len() {
+            let Some(call) = self.deferred.pop_front() else { break };
+            let answer = self.write_handler(call.element, &call.handler, &call.value, host);
+            if let Err(error) = answer {
+                self.report.error(&error);
+            }
+        }
     }
 
     pub(crate) fn wake(&mut self, host: &mut dyn Host) {
@@ -325,6 +339,7 @@ impl Router {
         }
         if !matches!(self.clock, Clock::Simulated(_)) {
             self.coarse = self.now(host);
+            self.coarse_time = self.time(host);
         }
         self.run_tasks(host);
         self.run_signals(host);

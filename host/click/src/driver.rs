@@ -279,6 +279,7 @@ fn build(
         sockets.map(|(at, text)| (name(at), "ControlSocket".into(), text.clone())).collect();
     let options = RouterOptions {
         classes: CLASSES,
+        replaces: false,
         simulated: settings.simulated,
         reconfigurable: settings.reconfigurable,
         burst: settings.batch,

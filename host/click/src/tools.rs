@@ -170,6 +170,7 @@ pub fn check(arguments: &[String]) -> u8 {
     let fine = report.errors() == 0;
     if fine && missing.is_empty() {
         let options = RouterOptions {
+            replaces: false,
             classes: CLASSES,
             simulated: None,
             reconfigurable: false,

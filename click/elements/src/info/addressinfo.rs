@@ -16,17 +16,19 @@ use click_runtime::names::Kind;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "AddressInfo",
-ports: "0/0",
-processing: "a",
-flow: "",
-make: || Box::<AddressInfo>::default(),
-documentation: Documentation {
-summary: "Gives names to addresses.",
-arguments: &[("NAME ADDRESS...", "name, then IP, IPv6 and Ethernet addresses and prefixes"),
-],
-handlers: &[],
-},
+    name: "AddressInfo",
+    ports: "0/0",
+    processing: "a",
+    flow: "",
+    make: || Box::<AddressInfo>::default(),
+    documentation: Documentation {
+        summary: "Gives names to addresses.",
+        arguments: &[(
+            "NAME ADDRESS...",
+            "name, then IP, IPv6 and Ethernet addresses and prefixes",
+        )],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

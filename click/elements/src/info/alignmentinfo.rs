@@ -10,17 +10,16 @@ use click_runtime::Phase;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "AlignmentInfo",
-ports: "0/0",
-processing: "a",
-flow: "",
-make: || Box::<AlignmentInfo>::default(),
-documentation: Documentation {
-summary: "Says how packets at elements are aligned; nothing here depends on it.",
-arguments: &[("ELEMENT MODULUS OFFSET...", "as click-align writes it"),
-],
-handlers: &[],
-},
+    name: "AlignmentInfo",
+    ports: "0/0",
+    processing: "a",
+    flow: "",
+    make: || Box::<AlignmentInfo>::default(),
+    documentation: Documentation {
+        summary: "Says how packets at elements are aligned; nothing here depends on it.",
+        arguments: &[("ELEMENT MODULUS OFFSET...", "as click-align writes it")],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

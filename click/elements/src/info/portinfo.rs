@@ -16,17 +16,16 @@ use click_runtime::names::Kind;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "PortInfo",
-ports: "0/0",
-processing: "a",
-flow: "",
-make: || Box::<PortInfo>::default(),
-documentation: Documentation {
-summary: "Gives names to TCP and UDP ports.",
-arguments: &[("NAME PORT[/PROTOCOL]", "a name and its port; further names may follow"),
-],
-handlers: &[],
-},
+    name: "PortInfo",
+    ports: "0/0",
+    processing: "a",
+    flow: "",
+    make: || Box::<PortInfo>::default(),
+    documentation: Documentation {
+        summary: "Gives names to TCP and UDP ports.",
+        arguments: &[("NAME PORT[/PROTOCOL]", "a name and its port; further names may follow")],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

@@ -15,17 +15,16 @@ use click_runtime::Phase;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "ScheduleInfo",
-ports: "0/0",
-processing: "a",
-flow: "",
-make: || Box::<ScheduleInfo>::default(),
-documentation: Documentation {
-summary: "Sets the tickets of tasks.",
-arguments: &[("ELEMENT PARAMETER", "element and its share relative to the default 1"),
-],
-handlers: &[],
-},
+    name: "ScheduleInfo",
+    ports: "0/0",
+    processing: "a",
+    flow: "",
+    make: || Box::<ScheduleInfo>::default(),
+    documentation: Documentation {
+        summary: "Sets the tickets of tasks.",
+        arguments: &[("ELEMENT PARAMETER", "element and its share relative to the default 1")],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

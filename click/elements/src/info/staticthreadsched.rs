@@ -16,17 +16,16 @@ use click_runtime::Phase;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "StaticThreadSched",
-ports: "0/0",
-processing: "a",
-flow: "",
-make: || Box::<StaticThreadSched>::default(),
-documentation: Documentation {
-summary: "Assigns elements to threads.",
-arguments: &[("ELEMENT THREAD", "element, or compound, and thread"),
-],
-handlers: &[],
-},
+    name: "StaticThreadSched",
+    ports: "0/0",
+    processing: "a",
+    flow: "",
+    make: || Box::<StaticThreadSched>::default(),
+    documentation: Documentation {
+        summary: "Assigns elements to threads.",
+        arguments: &[("ELEMENT THREAD", "element, or compound, and thread")],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

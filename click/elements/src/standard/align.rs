@@ -11,18 +11,19 @@ use click_runtime::Element;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Align",
-ports: "1/1",
-processing: "a/a",
-flow: "",
-make: || Box::<Align>::default(),
-documentation: Documentation {
-summary: "Moves packets so that their data is aligned.",
-arguments: &[("MODULUS", "a power of two"),
-("OFFSET", "offset of the data from a multiple of it"),
-],
-handlers: &[],
-},
+    name: "Align",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<Align>::default(),
+    documentation: Documentation {
+        summary: "Moves packets so that their data is aligned.",
+        arguments: &[
+            ("MODULUS", "a power of two"),
+            ("OFFSET", "offset of the data from a multiple of it"),
+        ],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

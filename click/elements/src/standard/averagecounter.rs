@@ -19,22 +19,22 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "AverageCounter",
-ports: "1/1",
-processing: "a/a",
-flow: "",
-make: || Box::<AverageCounter>::default(),
-documentation: Documentation {
-summary: "Measures the average rate of packets since the first.",
-arguments: &[("IGNORE", "seconds at the start that do not count"),
-],
-handlers: &[("count", "packets"),
-("byte_count", "bytes"),
-("rate", "packets per second"),
-("byte_rate", "bytes per second"),
-("reset", "starts again"),
-],
-},
+    name: "AverageCounter",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<AverageCounter>::default(),
+    documentation: Documentation {
+        summary: "Measures the average rate of packets since the first.",
+        arguments: &[("IGNORE", "seconds at the start that do not count")],
+        handlers: &[
+            ("count", "packets"),
+            ("byte_count", "bytes"),
+            ("rate", "packets per second"),
+            ("byte_rate", "bytes per second"),
+            ("reset", "starts again"),
+        ],
+    },
 };
 
 #[derive(Default)]

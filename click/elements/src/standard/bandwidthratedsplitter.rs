@@ -19,20 +19,20 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "BandwidthRatedSplitter",
-ports: "1/1-2",
-processing: "h/h",
-flow: "",
-make: || Box::<BandwidthRatedSplitter>::default(),
-documentation: Documentation {
-summary: "Passes packets up to a rate; sends those beyond it to output 1.",
-arguments: &[("RATE", "bandwidth"),
-("BURST_DURATION", "time that a burst may make up for, default 20ms"),
-("BURST_BYTES", "or: size of a burst"),
-],
-handlers: &[("rate", "the rate"),
-],
-},
+    name: "BandwidthRatedSplitter",
+    ports: "1/1-2",
+    processing: "h/h",
+    flow: "",
+    make: || Box::<BandwidthRatedSplitter>::default(),
+    documentation: Documentation {
+        summary: "Passes packets up to a rate; sends those beyond it to output 1.",
+        arguments: &[
+            ("RATE", "bandwidth"),
+            ("BURST_DURATION", "time that a burst may make up for, default 20ms"),
+            ("BURST_BYTES", "or: size of a burst"),
+        ],
+        handlers: &[("rate", "the rate")],
+    },
 };
 
 #[derive(Default)]

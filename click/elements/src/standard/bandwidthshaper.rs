@@ -21,19 +21,16 @@ use crate::gap::Gap;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "BandwidthShaper",
-ports: "1/1-2",
-processing: "l/l",
-flow: "",
-make: || Box::<BandwidthShaper>::default(),
-documentation: Documentation {
-summary: "Lets packets be pulled at a rate at output 0, and the rest at output 1.",
-arguments: &[("RATE", "bandwidth"),
-],
-handlers: &[("rate", "the rate"),
-("reset", "begins anew"),
-],
-},
+    name: "BandwidthShaper",
+    ports: "1/1-2",
+    processing: "l/l",
+    flow: "",
+    make: || Box::<BandwidthShaper>::default(),
+    documentation: Documentation {
+        summary: "Lets packets be pulled at a rate at output 0, and the rest at output 1.",
+        arguments: &[("RATE", "bandwidth")],
+        handlers: &[("rate", "the rate"), ("reset", "begins anew")],
+    },
 };
 
 struct BandwidthShaper {
@@ -53,11 +50,7 @@ impl Element for BandwidthShaper {
         let mut text = Raw::default();
         args.required("RATE", &mut text);
         args.finish();
-        let rate = if BANDWIDTH {
-            parse::bandwidth(&text.0)
-        } else {
-            parse::unsigned(&text.0)
-        };
+        let rate = if BANDWIDTH { parse::bandwidth(&text.0) } else { parse::unsigned(&text.0) };
         match rate {
             Some(rate) => self.gap = Gap::new(u32::try_from(rate).unwrap_or(u32::MAX)),
             None => args.error("RATE: expected rate"),

@@ -11,17 +11,16 @@ use click_runtime::Element;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Block",
-ports: "1/1-2",
-processing: "h/h",
-flow: "",
-make: || Box::<Block>::default(),
-documentation: Documentation {
-summary: "Sends a fraction of the packets away, chosen at random.",
-arguments: &[("THRESHOLD", "packets per hundred that pass"),
-],
-handlers: &[],
-},
+    name: "Block",
+    ports: "1/1-2",
+    processing: "h/h",
+    flow: "",
+    make: || Box::<Block>::default(),
+    documentation: Documentation {
+        summary: "Sends a fraction of the packets away, chosen at random.",
+        arguments: &[("THRESHOLD", "packets per hundred that pass")],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

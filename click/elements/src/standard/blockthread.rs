@@ -16,17 +16,16 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "BlockThread",
-ports: "0/0",
-processing: "a",
-flow: "",
-make: || Box::<BlockThread>::default(),
-documentation: Documentation {
-summary: "Blocks its thread when it is told to.",
-arguments: &[],
-handlers: &[("block", "blocks for the time that is written"),
-],
-},
+    name: "BlockThread",
+    ports: "0/0",
+    processing: "a",
+    flow: "",
+    make: || Box::<BlockThread>::default(),
+    documentation: Documentation {
+        summary: "Blocks its thread when it is told to.",
+        arguments: &[],
+        handlers: &[("block", "blocks for the time that is written")],
+    },
 };
 
 #[derive(Default)]

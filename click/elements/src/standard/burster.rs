@@ -11,18 +11,19 @@ use click_runtime::args::Time;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Burster",
-ports: "1/1",
-processing: "l/h",
-flow: "",
-make: || Box::<Burster>::default(),
-documentation: Documentation {
-summary: "Pulls packets at intervals and pushes them in bursts.",
-arguments: &[("INTERVAL", "time between bursts"),
-("BURST", "packets per burst, default 8"),
-],
-handlers: &[],
-},
+    name: "Burster",
+    ports: "1/1",
+    processing: "l/h",
+    flow: "",
+    make: || Box::<Burster>::default(),
+    documentation: Documentation {
+        summary: "Pulls packets at intervals and pushes them in bursts.",
+        arguments: &[
+            ("INTERVAL", "time between bursts"),
+            ("BURST", "packets per burst, default 8"),
+        ],
+        handlers: &[],
+    },
 };
 
 struct Burster {

@@ -18,18 +18,16 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Bypass",
-ports: "1-2/1-2",
-processing: "a/a",
-flow: "xy/[xy]x",
-make: || Box::<Bypass>::default(),
-documentation: Documentation {
-summary: "Sends packets from input 0 straight to output 0, or around by output 1 and back into input 1.",
-arguments: &[("ACTIVE", "whether to take the way around, default false"),
-],
-handlers: &[("active", "whether to take the way around"),
-],
-},
+    name: "Bypass",
+    ports: "1-2/1-2",
+    processing: "a/a",
+    flow: "xy/[xy]x",
+    make: || Box::<Bypass>::default(),
+    documentation: Documentation {
+        summary: "Sends packets from input 0 straight to output 0, or around by output 1 and back into input 1.",
+        arguments: &[("ACTIVE", "whether to take the way around, default false")],
+        handlers: &[("active", "whether to take the way around")],
+    },
 };
 
 #[derive(Default)]

@@ -18,19 +18,19 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "CheckLength",
-ports: "1/1-2",
-processing: "a/ah",
-flow: "",
-make: || Box::<CheckLength>::default(),
-documentation: Documentation {
-summary: "Passes packets up to a length; sends longer ones to output 1.",
-arguments: &[("LENGTH", "most bytes"),
-("EXTRA_LENGTH", "whether to count the extra length annotation"),
-],
-handlers: &[("length", "most bytes"),
-],
-},
+    name: "CheckLength",
+    ports: "1/1-2",
+    processing: "a/ah",
+    flow: "",
+    make: || Box::<CheckLength>::default(),
+    documentation: Documentation {
+        summary: "Passes packets up to a length; sends longer ones to output 1.",
+        arguments: &[
+            ("LENGTH", "most bytes"),
+            ("EXTRA_LENGTH", "whether to count the extra length annotation"),
+        ],
+        handlers: &[("length", "most bytes")],
+    },
 };
 
 #[derive(Default)]

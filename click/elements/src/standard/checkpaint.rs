@@ -21,19 +21,16 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "CheckPaint",
-ports: "1/1-2",
-processing: "a/ah",
-flow: "",
-make: || Box::<CheckPaint>::default(),
-documentation: Documentation {
-summary: "Passes packets with one paint; sends others to output 1.",
-arguments: &[("COLOR", "the paint"),
-("ANNO", "annotation to look at"),
-],
-handlers: &[("color", "the paint"),
-],
-},
+    name: "CheckPaint",
+    ports: "1/1-2",
+    processing: "a/ah",
+    flow: "",
+    make: || Box::<CheckPaint>::default(),
+    documentation: Documentation {
+        summary: "Passes packets with one paint; sends others to output 1.",
+        arguments: &[("COLOR", "the paint"), ("ANNO", "annotation to look at")],
+        handlers: &[("color", "the paint")],
+    },
 };
 
 struct CheckPaint {

@@ -14,17 +14,16 @@ use click_runtime::Element;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Clipboard",
-ports: "2/2",
-processing: "a/a",
-flow: "#/#",
-make: || Box::<Clipboard>::default(),
-documentation: Documentation {
-summary: "Copies ranges of bytes from packets at input 0 into packets at input 1.",
-arguments: &[("OFFSET/LENGTH...", "the ranges"),
-],
-handlers: &[],
-},
+    name: "Clipboard",
+    ports: "2/2",
+    processing: "a/a",
+    flow: "#/#",
+    make: || Box::<Clipboard>::default(),
+    documentation: Documentation {
+        summary: "Copies ranges of bytes from packets at input 0 into packets at input 1.",
+        arguments: &[("OFFSET/LENGTH...", "the ranges")],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

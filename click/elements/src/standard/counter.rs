@@ -24,27 +24,29 @@ use crate::common::Rate;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Counter",
-ports: "1/1",
-processing: "a/a",
-flow: "",
-make: || Box::<Counter>::default(),
-documentation: Documentation {
-summary: "Counts packets and bytes and measures their rates.",
-arguments: &[("COUNT_CALL", "`N HANDLER`: write the handler when N packets have passed"),
-("BYTE_COUNT_CALL", "`N HANDLER`: write the handler when N bytes have passed"),
-],
-handlers: &[("count", "packets so far"),
-("byte_count", "bytes so far"),
-("rate", "packets per second, lately"),
-("bit_rate", "bits per second, lately"),
-("byte_rate", "bytes per second, lately"),
-("reset", "sets the counts to 0"),
-("reset_counts", "the same"),
-("count_call", "changes COUNT_CALL"),
-("byte_count_call", "changes BYTE_COUNT_CALL"),
-],
-},
+    name: "Counter",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<Counter>::default(),
+    documentation: Documentation {
+        summary: "Counts packets and bytes and measures their rates.",
+        arguments: &[
+            ("COUNT_CALL", "`N HANDLER`: write the handler when N packets have passed"),
+            ("BYTE_COUNT_CALL", "`N HANDLER`: write the handler when N bytes have passed"),
+        ],
+        handlers: &[
+            ("count", "packets so far"),
+            ("byte_count", "bytes so far"),
+            ("rate", "packets per second, lately"),
+            ("bit_rate", "bits per second, lately"),
+            ("byte_rate", "bytes per second, lately"),
+            ("reset", "sets the counts to 0"),
+            ("reset_counts", "the same"),
+            ("count_call", "changes COUNT_CALL"),
+            ("byte_count_call", "changes BYTE_COUNT_CALL"),
+        ],
+    },
 };
 
 #[derive(Default)]

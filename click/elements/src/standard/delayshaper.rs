@@ -23,18 +23,16 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "DelayShaper",
-ports: "1/1",
-processing: "l/l",
-flow: "",
-make: || Box::<DelayShaper>::default(),
-documentation: Documentation {
-summary: "Lets each packet be pulled after a delay.",
-arguments: &[("DELAY", "the delay"),
-],
-handlers: &[("delay", "the delay"),
-],
-},
+    name: "DelayShaper",
+    ports: "1/1",
+    processing: "l/l",
+    flow: "",
+    make: || Box::<DelayShaper>::default(),
+    documentation: Documentation {
+        summary: "Lets each packet be pulled after a delay.",
+        arguments: &[("DELAY", "the delay")],
+        handlers: &[("delay", "the delay")],
+    },
 };
 
 struct DelayShaper {

@@ -13,17 +13,16 @@ use click_runtime::notify::Signal;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "DelayUnqueue",
-ports: "1/1",
-processing: "l/h",
-flow: "",
-make: || Box::<DelayUnqueue>::default(),
-documentation: Documentation {
-summary: "Pulls packets and pushes each after a delay.",
-arguments: &[("DELAY", "the delay"),
-],
-handlers: &[],
-},
+    name: "DelayUnqueue",
+    ports: "1/1",
+    processing: "l/h",
+    flow: "",
+    make: || Box::<DelayUnqueue>::default(),
+    documentation: Documentation {
+        summary: "Pulls packets and pushes each after a delay.",
+        arguments: &[("DELAY", "the delay")],
+        handlers: &[],
+    },
 };
 
 struct DelayUnqueue {

@@ -19,21 +19,23 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Discard",
-ports: "1/0",
-processing: "a/a",
-flow: "",
-make: || Box::<Discard>::default(),
-documentation: Documentation {
-summary: "Discards packets, pulling them if it must.",
-arguments: &[("ACTIVE", "whether to pull packets, default true"),
-("BURST", "most packets to pull at once, default 1"),
-],
-handlers: &[("count", "packets discarded"),
-("active", "whether to pull packets"),
-("reset_counts", "sets the count to 0"),
-],
-},
+    name: "Discard",
+    ports: "1/0",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<Discard>::default(),
+    documentation: Documentation {
+        summary: "Discards packets, pulling them if it must.",
+        arguments: &[
+            ("ACTIVE", "whether to pull packets, default true"),
+            ("BURST", "most packets to pull at once, default 1"),
+        ],
+        handlers: &[
+            ("count", "packets discarded"),
+            ("active", "whether to pull packets"),
+            ("reset_counts", "sets the count to 0"),
+        ],
+    },
 };
 
 struct Discard {
@@ -93,11 +95,7 @@ impl Element for Discard {
     }
 
     fn handlers(&self) -> Vec<Handler> {
-        vec![
-            Handler::read("count"),
-            Handler::checkbox("active"),
-            Handler::button("reset_counts"),
-        ]
+        vec![Handler::read("count"), Handler::checkbox("active"), Handler::button("reset_counts")]
     }
 
     fn read(&mut self, handler: &str, _parameter: &str, _cx: &mut Context<'_>) -> Answer {

@@ -16,17 +16,16 @@ use click_runtime::packet::Kind as PacketKind;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "DropBroadcasts",
-ports: "1/1",
-processing: "a/a",
-flow: "",
-make: || Box::<DropBroadcasts>::default(),
-documentation: Documentation {
-summary: "Drops packets that came by link-level broadcast or multicast.",
-arguments: &[],
-handlers: &[("drops", "packets dropped"),
-],
-},
+    name: "DropBroadcasts",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<DropBroadcasts>::default(),
+    documentation: Documentation {
+        summary: "Drops packets that came by link-level broadcast or multicast.",
+        arguments: &[],
+        handlers: &[("drops", "packets dropped")],
+    },
 };
 
 #[derive(Default)]

@@ -9,16 +9,16 @@ use click_runtime::Element;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Error",
-ports: "-/-",
-processing: "a/a",
-flow: "",
-make: || Box::<Error>::default(),
-documentation: Documentation {
-summary: "Stands for an element that could not be made; never runs.",
-arguments: &[],
-handlers: &[],
-},
+    name: "Error",
+    ports: "-/-",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<Error>::default(),
+    documentation: Documentation {
+        summary: "Stands for an element that could not be made; never runs.",
+        arguments: &[],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

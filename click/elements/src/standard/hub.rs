@@ -13,16 +13,16 @@ use crate::flow;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Hub",
-ports: "-/-",
-processing: "h/h",
-flow: "#/[^#]",
-make: || Box::<Hub>::default(),
-documentation: Documentation {
-summary: "Sends each packet to all outputs but that of its input.",
-arguments: &[],
-handlers: &[],
-},
+    name: "Hub",
+    ports: "-/-",
+    processing: "h/h",
+    flow: "#/[^#]",
+    make: || Box::<Hub>::default(),
+    documentation: Documentation {
+        summary: "Sends each packet to all outputs but that of its input.",
+        arguments: &[],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

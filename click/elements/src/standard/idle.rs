@@ -13,16 +13,16 @@ use click_runtime::notify::Which;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Idle",
-ports: "-/-",
-processing: "a/a",
-flow: "x/y",
-make: || Box::<Idle>::default(),
-documentation: Documentation {
-summary: "Discards what is pushed to it and never gives a packet.",
-arguments: &[],
-handlers: &[],
-},
+    name: "Idle",
+    ports: "-/-",
+    processing: "a/a",
+    flow: "x/y",
+    make: || Box::<Idle>::default(),
+    documentation: Documentation {
+        summary: "Discards what is pushed to it and never gives a packet.",
+        arguments: &[],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

@@ -25,31 +25,33 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "InfiniteSource",
-ports: "0/1",
-processing: "a",
-flow: "",
-make: || Box::<InfiniteSource>::default(),
-documentation: Documentation {
-summary: "Makes packets with fixed data as fast as they are taken.",
-arguments: &[("DATA", "content of the packets"),
-("LIMIT", "number of packets, default -1 for no end"),
-("BURST", "packets per task, default 1"),
-("ACTIVE", "whether to make packets, default true"),
-("TIMESTAMP", "whether to set timestamps, default true"),
-("LENGTH", "length of the data; it is repeated or cut"),
-("STOP", "whether to stop the router at the limit"),
-("END_CALL", "handler to write at the limit"),
-],
-handlers: &[("count", "packets made"),
-("reset", "makes the count 0 and starts again"),
-("active", "whether to make packets"),
-("data", "content"),
-("limit", "number of packets"),
-("burst", "packets per task"),
-("length", "length of the data"),
-],
-},
+    name: "InfiniteSource",
+    ports: "0/1",
+    processing: "a",
+    flow: "",
+    make: || Box::<InfiniteSource>::default(),
+    documentation: Documentation {
+        summary: "Makes packets with fixed data as fast as they are taken.",
+        arguments: &[
+            ("DATA", "content of the packets"),
+            ("LIMIT", "number of packets, default -1 for no end"),
+            ("BURST", "packets per task, default 1"),
+            ("ACTIVE", "whether to make packets, default true"),
+            ("TIMESTAMP", "whether to set timestamps, default true"),
+            ("LENGTH", "length of the data; it is repeated or cut"),
+            ("STOP", "whether to stop the router at the limit"),
+            ("END_CALL", "handler to write at the limit"),
+        ],
+        handlers: &[
+            ("count", "packets made"),
+            ("reset", "makes the count 0 and starts again"),
+            ("active", "whether to make packets"),
+            ("data", "content"),
+            ("limit", "number of packets"),
+            ("burst", "packets per task"),
+            ("length", "length of the data"),
+        ],
+    },
 };
 
 struct InfiniteSource {

@@ -18,18 +18,16 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "InputSwitch",
-ports: "-/1",
-processing: "h/h",
-flow: "",
-make: || Box::<InputSwitch>::default(),
-documentation: Documentation {
-summary: "Passes packets from one input and drops others.",
-arguments: &[("INPUT", "the input, default 0; -1 drops all"),
-],
-handlers: &[("switch", "the input"),
-],
-},
+    name: "InputSwitch",
+    ports: "-/1",
+    processing: "h/h",
+    flow: "",
+    make: || Box::<InputSwitch>::default(),
+    documentation: Documentation {
+        summary: "Passes packets from one input and drops others.",
+        arguments: &[("INPUT", "the input, default 0; -1 drops all")],
+        handlers: &[("switch", "the input")],
+    },
 };
 
 #[derive(Default)]

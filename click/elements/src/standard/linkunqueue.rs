@@ -25,21 +25,20 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "LinkUnqueue",
-ports: "1/1",
-processing: "l/h",
-flow: "",
-make: || Box::<LinkUnqueue>::default(),
-documentation: Documentation {
-summary: "Pulls packets and pushes them as a link with a latency and a bandwidth would.",
-arguments: &[("LATENCY", "time a packet takes"),
-("BANDWIDTH", "bandwidth of the link"),
-],
-handlers: &[("latency", "time a packet takes"),
-("bandwidth", "bandwidth of the link"),
-("size", "packets on the link"),
-],
-},
+    name: "LinkUnqueue",
+    ports: "1/1",
+    processing: "l/h",
+    flow: "",
+    make: || Box::<LinkUnqueue>::default(),
+    documentation: Documentation {
+        summary: "Pulls packets and pushes them as a link with a latency and a bandwidth would.",
+        arguments: &[("LATENCY", "time a packet takes"), ("BANDWIDTH", "bandwidth of the link")],
+        handlers: &[
+            ("latency", "time a packet takes"),
+            ("bandwidth", "bandwidth of the link"),
+            ("size", "packets on the link"),
+        ],
+    },
 };
 
 struct LinkUnqueue {

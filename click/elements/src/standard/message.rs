@@ -11,18 +11,16 @@ use click_runtime::Phase;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Message",
-ports: "0/0",
-processing: "a",
-flow: "",
-make: || Box::<Message>::default(),
-documentation: Documentation {
-summary: "Prints a message when it is configured.",
-arguments: &[("MESSAGE", "the text"),
-("TYPE", "`MESSAGE`, `WARNING` or `ERROR`"),
-],
-handlers: &[],
-},
+    name: "Message",
+    ports: "0/0",
+    processing: "a",
+    flow: "",
+    make: || Box::<Message>::default(),
+    documentation: Documentation {
+        summary: "Prints a message when it is configured.",
+        arguments: &[("MESSAGE", "the text"), ("TYPE", "`MESSAGE`, `WARNING` or `ERROR`")],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

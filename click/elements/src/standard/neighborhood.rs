@@ -16,18 +16,19 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "NeighborhoodTest",
-ports: "-/-",
-processing: "a/a",
-flow: "",
-make: || Box::<NeighborhoodTest>::default(),
-documentation: Documentation {
-summary: "Lists the elements around it.",
-arguments: &[],
-handlers: &[("upstream", "elements that lead to it, as many steps away as the parameter says"),
-("downstream", "elements that it leads to"),
-],
-},
+    name: "NeighborhoodTest",
+    ports: "-/-",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<NeighborhoodTest>::default(),
+    documentation: Documentation {
+        summary: "Lists the elements around it.",
+        arguments: &[],
+        handlers: &[
+            ("upstream", "elements that lead to it, as many steps away as the parameter says"),
+            ("downstream", "elements that it leads to"),
+        ],
+    },
 };
 
 #[derive(Default)]

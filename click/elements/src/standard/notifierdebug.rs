@@ -14,18 +14,19 @@ use click_runtime::notify::Signal;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "NotifierDebug",
-ports: "1/1",
-processing: "a/a",
-flow: "",
-make: || Box::<NotifierDebug>::default(),
-documentation: Documentation {
-summary: "Shows the notifiers around it.",
-arguments: &[],
-handlers: &[("signal", "state of the notifiers upstream, or downstream if packets are pushed"),
-("state", "the same"),
-],
-},
+    name: "NotifierDebug",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<NotifierDebug>::default(),
+    documentation: Documentation {
+        summary: "Shows the notifiers around it.",
+        arguments: &[],
+        handlers: &[
+            ("signal", "state of the notifiers upstream, or downstream if packets are pushed"),
+            ("state", "the same"),
+        ],
+    },
 };
 
 #[derive(Default)]

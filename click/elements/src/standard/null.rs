@@ -8,16 +8,16 @@ use click_runtime::Element;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Null",
-ports: "1/1",
-processing: "a/a",
-flow: "",
-make: || Box::<Null>::default(),
-documentation: Documentation {
-summary: "Passes packets on unchanged.",
-arguments: &[],
-handlers: &[],
-},
+    name: "Null",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<Null>::default(),
+    documentation: Documentation {
+        summary: "Passes packets on unchanged.",
+        arguments: &[],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

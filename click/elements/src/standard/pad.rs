@@ -12,18 +12,22 @@ use click_runtime::anno;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Pad",
-ports: "1/1",
-processing: "a/a",
-flow: "",
-make: || Box::<Pad>::default(),
-documentation: Documentation {
-summary: "Lengthens packets with zero bytes.",
-arguments: &[("LENGTH", "least bytes; without it the extra length annotation says how many are missing"),
-("ZERO", "whether the new bytes are zero, default true"),
-],
-handlers: &[],
-},
+    name: "Pad",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<Pad>::default(),
+    documentation: Documentation {
+        summary: "Lengthens packets with zero bytes.",
+        arguments: &[
+            (
+                "LENGTH",
+                "least bytes; without it the extra length annotation says how many are missing",
+            ),
+            ("ZERO", "whether the new bytes are zero, default true"),
+        ],
+        handlers: &[],
+    },
 };
 
 struct Pad {

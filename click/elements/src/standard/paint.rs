@@ -21,19 +21,19 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Paint",
-ports: "1/1",
-processing: "a/a",
-flow: "",
-make: || Box::<Paint>::default(),
-documentation: Documentation {
-summary: "Sets the paint annotation.",
-arguments: &[("COLOR", "the paint, 0 to 255"),
-("ANNO", "annotation to set, default PAINT"),
-],
-handlers: &[("color", "the paint"),
-],
-},
+    name: "Paint",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<Paint>::default(),
+    documentation: Documentation {
+        summary: "Sets the paint annotation.",
+        arguments: &[
+            ("COLOR", "the paint, 0 to 255"),
+            ("ANNO", "annotation to set, default PAINT"),
+        ],
+        handlers: &[("color", "the paint")],
+    },
 };
 
 struct Paint {

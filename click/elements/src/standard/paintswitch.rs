@@ -16,17 +16,16 @@ use crate::flow;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "PaintSwitch",
-ports: "1/-",
-processing: "h/h",
-flow: "",
-make: || Box::<PaintSwitch>::default(),
-documentation: Documentation {
-summary: "Sends each packet to the output that its paint names.",
-arguments: &[("ANNO", "annotation to look at"),
-],
-handlers: &[],
-},
+    name: "PaintSwitch",
+    ports: "1/-",
+    processing: "h/h",
+    flow: "",
+    make: || Box::<PaintSwitch>::default(),
+    documentation: Documentation {
+        summary: "Sends each packet to the output that its paint names.",
+        arguments: &[("ANNO", "annotation to look at")],
+        handlers: &[],
+    },
 };
 
 struct PaintSwitch {

@@ -21,19 +21,16 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "PaintTee",
-ports: "1/2",
-processing: "a/ah",
-flow: "",
-make: || Box::<PaintTee>::default(),
-documentation: Documentation {
-summary: "Passes all packets, and copies of those with one paint to output 1.",
-arguments: &[("COLOR", "the paint"),
-("ANNO", "annotation to look at"),
-],
-handlers: &[("color", "the paint"),
-],
-},
+    name: "PaintTee",
+    ports: "1/2",
+    processing: "a/ah",
+    flow: "",
+    make: || Box::<PaintTee>::default(),
+    documentation: Documentation {
+        summary: "Passes all packets, and copies of those with one paint to output 1.",
+        arguments: &[("COLOR", "the paint"), ("ANNO", "annotation to look at")],
+        handlers: &[("color", "the paint")],
+    },
 };
 
 struct PaintTee {

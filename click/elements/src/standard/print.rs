@@ -23,25 +23,25 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Print",
-ports: "1/1",
-processing: "a/a",
-flow: "",
-make: || Box::<Print>::default(),
-documentation: Documentation {
-summary: "Prints packets.",
-arguments: &[("LABEL", "text before each line"),
-("MAXLENGTH", "most bytes to print, default 24, -1 for all"),
-("CONTENTS", "`HEX`, `ASCII` or `NONE`"),
-("TIMESTAMP", "whether to print the time"),
-("PRINTANNO", "whether to print annotations"),
-("HEADROOM", "whether to print the room before the data"),
-("BCAST", "whether to print the link-level kind"),
-("ACTIVE", "whether to print"),
-],
-handlers: &[("active", "whether to print"),
-],
-},
+    name: "Print",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<Print>::default(),
+    documentation: Documentation {
+        summary: "Prints packets.",
+        arguments: &[
+            ("LABEL", "text before each line"),
+            ("MAXLENGTH", "most bytes to print, default 24, -1 for all"),
+            ("CONTENTS", "`HEX`, `ASCII` or `NONE`"),
+            ("TIMESTAMP", "whether to print the time"),
+            ("PRINTANNO", "whether to print annotations"),
+            ("HEADROOM", "whether to print the room before the data"),
+            ("BCAST", "whether to print the link-level kind"),
+            ("ACTIVE", "whether to print"),
+        ],
+        handlers: &[("active", "whether to print")],
+    },
 };
 
 struct Print {

@@ -12,16 +12,16 @@ use click_runtime::notify::Signal;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "PrioSched",
-ports: "1-/1",
-processing: "l/l",
-flow: "",
-make: || Box::<PrioSched>::default(),
-documentation: Documentation {
-summary: "Pulls from the first of its inputs that has packets.",
-arguments: &[],
-handlers: &[],
-},
+    name: "PrioSched",
+    ports: "1-/1",
+    processing: "l/l",
+    flow: "",
+    make: || Box::<PrioSched>::default(),
+    documentation: Documentation {
+        summary: "Pulls from the first of its inputs that has packets.",
+        arguments: &[],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

@@ -8,16 +8,16 @@ use click_runtime::Element;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "PullNull",
-ports: "1/1",
-processing: "l/l",
-flow: "",
-make: || Box::<PullNull>::default(),
-documentation: Documentation {
-summary: "Passes packets on unchanged.",
-arguments: &[],
-handlers: &[],
-},
+    name: "PullNull",
+    ports: "1/1",
+    processing: "l/l",
+    flow: "",
+    make: || Box::<PullNull>::default(),
+    documentation: Documentation {
+        summary: "Passes packets on unchanged.",
+        arguments: &[],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

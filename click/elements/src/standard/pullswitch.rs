@@ -21,18 +21,16 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "PullSwitch",
-ports: "1-/1",
-processing: "l/l",
-flow: "",
-make: || Box::<PullSwitch>::default(),
-documentation: Documentation {
-summary: "Pulls from one input, which handlers can change, and tells when that input has packets.",
-arguments: &[("INPUT", "the input, default 0; -1 for none"),
-],
-handlers: &[("switch", "the input"),
-],
-},
+    name: "PullSwitch",
+    ports: "1-/1",
+    processing: "l/l",
+    flow: "",
+    make: || Box::<PullSwitch>::default(),
+    documentation: Documentation {
+        summary: "Pulls from one input, which handlers can change, and tells when that input has packets.",
+        arguments: &[("INPUT", "the input, default 0; -1 for none")],
+        handlers: &[("switch", "the input")],
+    },
 };
 
 #[derive(Default)]

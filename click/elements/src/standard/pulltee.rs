@@ -11,17 +11,16 @@ use click_runtime::Element;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "PullTee",
-ports: "1/1-",
-processing: "l/lh",
-flow: "",
-make: || Box::<PullTee>::default(),
-documentation: Documentation {
-summary: "Passes pulled packets, and pushes copies to the other outputs.",
-arguments: &[("N", "number of outputs, as used"),
-],
-handlers: &[],
-},
+    name: "PullTee",
+    ports: "1/1-",
+    processing: "l/lh",
+    flow: "",
+    make: || Box::<PullTee>::default(),
+    documentation: Documentation {
+        summary: "Passes pulled packets, and pushes copies to the other outputs.",
+        arguments: &[("N", "number of outputs, as used")],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

@@ -8,16 +8,16 @@ use click_runtime::Element;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "PushNull",
-ports: "1/1",
-processing: "h/h",
-flow: "",
-make: || Box::<PushNull>::default(),
-documentation: Documentation {
-summary: "Passes packets on unchanged.",
-arguments: &[],
-handlers: &[],
-},
+    name: "PushNull",
+    ports: "1/1",
+    processing: "h/h",
+    flow: "",
+    make: || Box::<PushNull>::default(),
+    documentation: Documentation {
+        summary: "Passes packets on unchanged.",
+        arguments: &[],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

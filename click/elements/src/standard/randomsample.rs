@@ -18,22 +18,24 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "RandomSample",
-ports: "1/1-2",
-processing: "a/ah",
-flow: "",
-make: || Box::<RandomSample>::default(),
-documentation: Documentation {
-summary: "Passes packets at random.",
-arguments: &[("P", "probability that a packet passes"),
-("DROP", "probability that it does not"),
-("ACTIVE", "whether to sample, default true"),
-],
-handlers: &[("sampling_prob", "probability that a packet passes"),
-("active", "whether to sample"),
-("drops", "packets that did not pass"),
-],
-},
+    name: "RandomSample",
+    ports: "1/1-2",
+    processing: "a/ah",
+    flow: "",
+    make: || Box::<RandomSample>::default(),
+    documentation: Documentation {
+        summary: "Passes packets at random.",
+        arguments: &[
+            ("P", "probability that a packet passes"),
+            ("DROP", "probability that it does not"),
+            ("ACTIVE", "whether to sample, default true"),
+        ],
+        handlers: &[
+            ("sampling_prob", "probability that a packet passes"),
+            ("active", "whether to sample"),
+            ("drops", "packets that did not pass"),
+        ],
+    },
 };
 
 struct RandomSample {

@@ -17,18 +17,16 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "RandomSeed",
-ports: "0/0",
-processing: "a",
-flow: "",
-make: || Box::<RandomSeed>::default(),
-documentation: Documentation {
-summary: "Seeds the random numbers of the router.",
-arguments: &[("SEED", "the seed"),
-],
-handlers: &[("seed", "sets the seed"),
-],
-},
+    name: "RandomSeed",
+    ports: "0/0",
+    processing: "a",
+    flow: "",
+    make: || Box::<RandomSeed>::default(),
+    documentation: Documentation {
+        summary: "Seeds the random numbers of the router.",
+        arguments: &[("SEED", "the seed")],
+        handlers: &[("seed", "sets the seed")],
+    },
 };
 
 #[derive(Default)]

@@ -23,29 +23,31 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "RatedSource",
-ports: "0/1",
-processing: "a",
-flow: "",
-make: || Box::<RatedSource>::default(),
-documentation: Documentation {
-summary: "Makes packets with fixed data at a rate.",
-arguments: &[("DATA", "content of the packets"),
-("RATE", "packets per second, default 10"),
-("LIMIT", "number of packets, default -1 for no end"),
-("ACTIVE", "whether to make packets, default true"),
-("LENGTH", "length of the data; it is repeated or cut"),
-("STOP", "whether to stop the router at the limit"),
-("BANDWIDTH", "or: rate as bandwidth"),
-],
-handlers: &[("count", "packets made"),
-("reset", "makes the count 0 and starts again"),
-("active", "whether to make packets"),
-("rate", "packets per second"),
-("data", "content"),
-("limit", "number of packets"),
-],
-},
+    name: "RatedSource",
+    ports: "0/1",
+    processing: "a",
+    flow: "",
+    make: || Box::<RatedSource>::default(),
+    documentation: Documentation {
+        summary: "Makes packets with fixed data at a rate.",
+        arguments: &[
+            ("DATA", "content of the packets"),
+            ("RATE", "packets per second, default 10"),
+            ("LIMIT", "number of packets, default -1 for no end"),
+            ("ACTIVE", "whether to make packets, default true"),
+            ("LENGTH", "length of the data; it is repeated or cut"),
+            ("STOP", "whether to stop the router at the limit"),
+            ("BANDWIDTH", "or: rate as bandwidth"),
+        ],
+        handlers: &[
+            ("count", "packets made"),
+            ("reset", "makes the count 0 and starts again"),
+            ("active", "whether to make packets"),
+            ("rate", "packets per second"),
+            ("data", "content"),
+            ("limit", "number of packets"),
+        ],
+    },
 };
 
 struct RatedSource {
@@ -80,7 +82,6 @@ impl Default for RatedSource {
 }
 
 impl RatedSource {
-
     fn prepare(&mut self) {
         let length = self.length.unwrap_or(self.data.len()).min(LONGEST);
         self.content = self.data.iter().copied().cycle().take(length).collect();

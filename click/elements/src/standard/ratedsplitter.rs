@@ -19,20 +19,20 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "RatedSplitter",
-ports: "1/1-2",
-processing: "h/h",
-flow: "",
-make: || Box::<RatedSplitter>::default(),
-documentation: Documentation {
-summary: "Passes packets up to a rate; sends those beyond it to output 1.",
-arguments: &[("RATE", "packets per second"),
-("BURST_DURATION", "time that a burst may make up for, default 20ms"),
-("BURST_SIZE", "or: size of a burst"),
-],
-handlers: &[("rate", "the rate"),
-],
-},
+    name: "RatedSplitter",
+    ports: "1/1-2",
+    processing: "h/h",
+    flow: "",
+    make: || Box::<RatedSplitter>::default(),
+    documentation: Documentation {
+        summary: "Passes packets up to a rate; sends those beyond it to output 1.",
+        arguments: &[
+            ("RATE", "packets per second"),
+            ("BURST_DURATION", "time that a burst may make up for, default 20ms"),
+            ("BURST_SIZE", "or: size of a burst"),
+        ],
+        handlers: &[("rate", "the rate")],
+    },
 };
 
 #[derive(Default)]

@@ -20,21 +20,20 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "RatedUnqueue",
-ports: "1/1",
-processing: "l/h",
-flow: "",
-make: || Box::<RatedUnqueue>::default(),
-documentation: Documentation {
-summary: "Pulls packets at a rate and pushes them.",
-arguments: &[("RATE", "packets per second"),
-("BURST_DURATION", "time that a burst may make up for, default 20ms"),
-("BURST_SIZE", "or: size of a burst"),
-],
-handlers: &[("rate", "the rate"),
-("active", "whether to pull"),
-],
-},
+    name: "RatedUnqueue",
+    ports: "1/1",
+    processing: "l/h",
+    flow: "",
+    make: || Box::<RatedUnqueue>::default(),
+    documentation: Documentation {
+        summary: "Pulls packets at a rate and pushes them.",
+        arguments: &[
+            ("RATE", "packets per second"),
+            ("BURST_DURATION", "time that a burst may make up for, default 20ms"),
+            ("BURST_SIZE", "or: size of a burst"),
+        ],
+        handlers: &[("rate", "the rate"), ("active", "whether to pull")],
+    },
 };
 
 struct RatedUnqueue {

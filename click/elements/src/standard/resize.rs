@@ -11,18 +11,19 @@ use click_runtime::Element;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Resize",
-ports: "1/1",
-processing: "a/a",
-flow: "",
-make: || Box::<Resize>::default(),
-documentation: Documentation {
-summary: "Moves the ends of packets, with whatever bytes are there.",
-arguments: &[("HEAD", "bytes to add at the front; negative takes off"),
-("TAIL", "bytes to add at the end"),
-],
-handlers: &[],
-},
+    name: "Resize",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<Resize>::default(),
+    documentation: Documentation {
+        summary: "Moves the ends of packets, with whatever bytes are there.",
+        arguments: &[
+            ("HEAD", "bytes to add at the front; negative takes off"),
+            ("TAIL", "bytes to add at the end"),
+        ],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

@@ -12,16 +12,16 @@ use click_runtime::notify::Signal;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "RoundRobinSched",
-ports: "1-/1",
-processing: "l/l",
-flow: "",
-make: || Box::<RoundRobinSched>::default(),
-documentation: Documentation {
-summary: "Pulls from its inputs in turn.",
-arguments: &[],
-handlers: &[],
-},
+    name: "RoundRobinSched",
+    ports: "1-/1",
+    processing: "l/l",
+    flow: "",
+    make: || Box::<RoundRobinSched>::default(),
+    documentation: Documentation {
+        summary: "Pulls from its inputs in turn.",
+        arguments: &[],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]
@@ -45,8 +45,7 @@ impl Element for RoundRobinSched {
         while batch.len() < most && vain < count {
             let input = self.next;
             self.next = (self.next + 1) % count;
-            let packet =
-                if cx.is_active(&self.signals[input]) { cx.pull_one(input) } else { None };
+            let packet = if cx.is_active(&self.signals[input]) { cx.pull_one(input) } else { None };
             match packet {
                 Some(packet) => {
                     batch.push(packet);

@@ -12,16 +12,16 @@ use crate::flow;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "RoundRobinSwitch",
-ports: "1/1-",
-processing: "h/h",
-flow: "",
-make: || Box::<RoundRobinSwitch>::default(),
-documentation: Documentation {
-summary: "Sends packets to its outputs in turn.",
-arguments: &[],
-handlers: &[],
-},
+    name: "RoundRobinSwitch",
+    ports: "1/1-",
+    processing: "h/h",
+    flow: "",
+    make: || Box::<RoundRobinSwitch>::default(),
+    documentation: Documentation {
+        summary: "Sends packets to its outputs in turn.",
+        arguments: &[],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

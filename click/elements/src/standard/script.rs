@@ -19,29 +19,40 @@ use click_runtime::args::Raw;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Script",
-ports: "-/-",
-processing: "a/a",
-flow: "",
-make: || Box::<Script>::default(),
-documentation: Documentation {
-summary: "Runs a script of handler calls.",
-arguments: &[("INSTRUCTION...", "`set`, `init`, `export`, `print`, `read`, `write`, `wait`, `goto`, `label`, `return`, `stop`, `end` and others"),
-("TYPE", "`ACTIVE`, `PASSIVE`, `PACKET`, `DRIVER`, `PROXY` or `SIGNAL` with signal names"),
-],
-handlers: &[("run", "runs the script with arguments and gives what it returns"),
-("step", "takes steps"),
-("goto", "goes on at a label"),
-("get", "value of a variable"),
-("set", "sets a variable"),
-("shift", "takes the first word off a variable"),
-("add, sub, mul, div, idiv, mod, rem, min, max, neg, abs", "arithmetic"),
-("eq, ne, lt, le, gt, ge", "comparisons"),
-("not, and, or, nand, nor, if, in", "logic"),
-("sprintf, first, length, unquote", "text"),
-("now, random, cat, catq, kill, readable, writable, htons, htonl, ntohs, ntohl", "the world outside"),
-],
-},
+    name: "Script",
+    ports: "-/-",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<Script>::default(),
+    documentation: Documentation {
+        summary: "Runs a script of handler calls.",
+        arguments: &[
+            (
+                "INSTRUCTION...",
+                "`set`, `init`, `export`, `print`, `read`, `write`, `wait`, `goto`, `label`, `return`, `stop`, `end` and others",
+            ),
+            (
+                "TYPE",
+                "`ACTIVE`, `PASSIVE`, `PACKET`, `DRIVER`, `PROXY` or `SIGNAL` with signal names",
+            ),
+        ],
+        handlers: &[
+            ("run", "runs the script with arguments and gives what it returns"),
+            ("step", "takes steps"),
+            ("goto", "goes on at a label"),
+            ("get", "value of a variable"),
+            ("set", "sets a variable"),
+            ("shift", "takes the first word off a variable"),
+            ("add, sub, mul, div, idiv, mod, rem, min, max, neg, abs", "arithmetic"),
+            ("eq, ne, lt, le, gt, ge", "comparisons"),
+            ("not, and, or, nand, nor, if, in", "logic"),
+            ("sprintf, first, length, unquote", "text"),
+            (
+                "now, random, cat, catq, kill, readable, writable, htons, htonl, ntohs, ntohl",
+                "the world outside",
+            ),
+        ],
+    },
 };
 
 mod functions;
@@ -54,20 +65,38 @@ enum Op {
     Initial,
     WaitStep,
     WaitTime,
-    Print { line: bool, quoted: bool },
-    Read { quoted: bool },
-    Write { quoted: bool },
-    Set { quoted: bool },
+    Print {
+        line: bool,
+        quoted: bool,
+    },
+    Read {
+        quoted: bool,
+    },
+    Write {
+        quoted: bool,
+    },
+    Set {
+        quoted: bool,
+    },
     /// Set once, when the router starts; with `export` there is a handler, too.
-    Init { quoted: bool, export: bool },
-    Return { quoted: bool },
-    Save { append: bool },
+    Init {
+        quoted: bool,
+        export: bool,
+    },
+    Return {
+        quoted: bool,
+    },
+    Save {
+        append: bool,
+    },
     Goto,
     Label,
     End,
     Exit,
     Stop,
-    Error { quoted: bool },
+    Error {
+        quoted: bool,
+    },
 }
 
 /// Where a `goto` leads.
@@ -196,9 +225,8 @@ impl Script {
     }
 
     fn label(&self, name: &str) -> Option<Target> {
-        let labelled = |instruction: &Instruction| {
-            instruction.op == Op::Label && instruction.text == name
-        };
+        let labelled =
+            |instruction: &Instruction| instruction.op == Op::Label && instruction.text == name;
         if let Some(at) = self.instructions.iter().position(labelled) {
             return Some(Target::Instruction(at));
         }
@@ -306,7 +334,8 @@ impl Element for Script {
             self.read_kind(&kind.0, args);
         }
         let ports = args.inputs > 0 || args.outputs > 0;
-        let kind = *self.kind.get_or_insert(if ports { ScriptKind::Packet } else { ScriptKind::Active });
+        let kind =
+            *self.kind.get_or_insert(if ports { ScriptKind::Packet } else { ScriptKind::Active });
         if kind == ScriptKind::Packet && args.inputs == 0 {
             args.error("PACKET script must have inputs");
         } else if kind != ScriptKind::Packet && ports {

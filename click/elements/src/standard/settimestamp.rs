@@ -13,19 +13,20 @@ use click_runtime::args::Time;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "SetTimestamp",
-ports: "1/1",
-processing: "a/a",
-flow: "",
-make: || Box::<SetTimestamp>::default(),
-documentation: Documentation {
-summary: "Sets the timestamp of packets.",
-arguments: &[("TIMESTAMP", "time to set, default now"),
-("FIRST", "whether to set the first timestamp annotation instead"),
-("DELTA", "ignored"),
-],
-handlers: &[],
-},
+    name: "SetTimestamp",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<SetTimestamp>::default(),
+    documentation: Documentation {
+        summary: "Sets the timestamp of packets.",
+        arguments: &[
+            ("TIMESTAMP", "time to set, default now"),
+            ("FIRST", "whether to set the first timestamp annotation instead"),
+            ("DELTA", "ignored"),
+        ],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

@@ -18,19 +18,16 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "SimplePullSwitch",
-ports: "1-/1",
-processing: "l/l",
-flow: "",
-make: || Box::<SimplePullSwitch>::default(),
-documentation: Documentation {
-summary: "Pulls from one input, which handlers can change.",
-arguments: &[("INPUT", "the input, default 0; -1 for none"),
-],
-handlers: &[("switch", "the input"),
-("config", "the input"),
-],
-},
+    name: "SimplePullSwitch",
+    ports: "1-/1",
+    processing: "l/l",
+    flow: "",
+    make: || Box::<SimplePullSwitch>::default(),
+    documentation: Documentation {
+        summary: "Pulls from one input, which handlers can change.",
+        arguments: &[("INPUT", "the input, default 0; -1 for none")],
+        handlers: &[("switch", "the input"), ("config", "the input")],
+    },
 };
 
 #[derive(Default)]

@@ -10,23 +10,21 @@ use crate::flow::Queue;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "SimpleQueue",
-ports: "1/1",
-processing: "h/lh",
-flow: "",
-make: || Box::new(Queue::new(flow::Notices::NONE)),
-documentation: Documentation {
-summary: "Keeps packets in order until they are pulled, without telling anybody.",
-arguments: &[("CAPACITY", "most packets, default 1000"),
-],
-handlers: &[("length", "packets in the queue"),
-("highwater_length", "most packets so far"),
-("capacity", "most packets"),
-("drops", "packets dropped because the queue was full"),
-("reset_counts", "sets drops and highwater length anew"),
-("reset", "drops all packets"),
-],
-},
+    name: "SimpleQueue",
+    ports: "1/1",
+    processing: "h/lh",
+    flow: "",
+    make: || Box::new(Queue::new(flow::Notices::NONE)),
+    documentation: Documentation {
+        summary: "Keeps packets in order until they are pulled, without telling anybody.",
+        arguments: &[("CAPACITY", "most packets, default 1000")],
+        handlers: &[
+            ("length", "packets in the queue"),
+            ("highwater_length", "most packets so far"),
+            ("capacity", "most packets"),
+            ("drops", "packets dropped because the queue was full"),
+            ("reset_counts", "sets drops and highwater length anew"),
+            ("reset", "drops all packets"),
+        ],
+    },
 };
-
-

@@ -11,17 +11,16 @@ use click_runtime::Element;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "StaticPullSwitch",
-ports: "-/1",
-processing: "l/l",
-flow: "",
-make: || Box::<StaticPullSwitch>::default(),
-documentation: Documentation {
-summary: "Always pulls from the same input.",
-arguments: &[("INPUT", "the input; -1 for none"),
-],
-handlers: &[],
-},
+    name: "StaticPullSwitch",
+    ports: "-/1",
+    processing: "l/l",
+    flow: "",
+    make: || Box::<StaticPullSwitch>::default(),
+    documentation: Documentation {
+        summary: "Always pulls from the same input.",
+        arguments: &[("INPUT", "the input; -1 for none")],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

@@ -11,17 +11,16 @@ use click_runtime::Element;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "StaticSwitch",
-ports: "1/-",
-processing: "h/h",
-flow: "",
-make: || Box::<StaticSwitch>::default(),
-documentation: Documentation {
-summary: "Sends all packets to one output.",
-arguments: &[("OUTPUT", "the output; -1 discards"),
-],
-handlers: &[],
-},
+    name: "StaticSwitch",
+    ports: "1/-",
+    processing: "h/h",
+    flow: "",
+    make: || Box::<StaticSwitch>::default(),
+    documentation: Documentation {
+        summary: "Sends all packets to one output.",
+        arguments: &[("OUTPUT", "the output; -1 discards")],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

@@ -20,18 +20,16 @@ use click_runtime::notify::Signal;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "StrideSched",
-ports: "1-/1",
-processing: "l/l",
-flow: "",
-make: || Box::<StrideSched>::default(),
-documentation: Documentation {
-summary: "Pulls from its inputs in proportion to their tickets.",
-arguments: &[("TICKETS...", "tickets of each input"),
-],
-handlers: &[("tickets", "tickets of all inputs"),
-],
-},
+    name: "StrideSched",
+    ports: "1-/1",
+    processing: "l/l",
+    flow: "",
+    make: || Box::<StrideSched>::default(),
+    documentation: Documentation {
+        summary: "Pulls from its inputs in proportion to their tickets.",
+        arguments: &[("TICKETS...", "tickets of each input")],
+        handlers: &[("tickets", "tickets of all inputs")],
+    },
 };
 
 #[derive(Default)]
@@ -82,7 +80,8 @@ impl Element for StrideSched {
         for argument in args.rest() {
             match parse::integer(&argument) {
                 Some(tickets @ 0..) => {
-                    self.tickets.push(u32::try_from(tickets).map_or(MOST_TICKETS, |t| t.min(MOST_TICKETS)));
+                    self.tickets
+                        .push(u32::try_from(tickets).map_or(MOST_TICKETS, |t| t.min(MOST_TICKETS)));
                 }
                 _ => args.error("bad tickets"),
             }

@@ -11,17 +11,16 @@ use click_runtime::Element;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Strip",
-ports: "1/1",
-processing: "a/a",
-flow: "",
-make: || Box::<Strip>::default(),
-documentation: Documentation {
-summary: "Takes bytes off the front of packets.",
-arguments: &[("LENGTH", "number of bytes"),
-],
-handlers: &[],
-},
+    name: "Strip",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<Strip>::default(),
+    documentation: Documentation {
+        summary: "Takes bytes off the front of packets.",
+        arguments: &[("LENGTH", "number of bytes")],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

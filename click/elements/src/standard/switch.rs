@@ -19,19 +19,19 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Switch",
-ports: "1/-",
-processing: "h/h",
-flow: "",
-make: || Box::<Switch>::default(),
-documentation: Documentation {
-summary: "Sends all packets to one output, which handlers can change.",
-arguments: &[("OUTPUT", "the output, default 0; -1 discards"),
-],
-handlers: &[("switch", "the output"),
-("CLICK_LLRPC", "reads or sets the output by number"),
-],
-},
+    name: "Switch",
+    ports: "1/-",
+    processing: "h/h",
+    flow: "",
+    make: || Box::<Switch>::default(),
+    documentation: Documentation {
+        summary: "Sends all packets to one output, which handlers can change.",
+        arguments: &[("OUTPUT", "the output, default 0; -1 discards")],
+        handlers: &[
+            ("switch", "the output"),
+            ("CLICK_LLRPC", "reads or sets the output by number"),
+        ],
+    },
 };
 
 #[derive(Default)]

@@ -14,17 +14,16 @@ use crate::flow;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Tee",
-ports: "1/1-",
-processing: "h/h",
-flow: "",
-make: || Box::<Tee>::default(),
-documentation: Documentation {
-summary: "Sends a copy of each packet to every output.",
-arguments: &[("N", "number of outputs, as used"),
-],
-handlers: &[],
-},
+    name: "Tee",
+    ports: "1/1-",
+    processing: "h/h",
+    flow: "",
+    make: || Box::<Tee>::default(),
+    documentation: Documentation {
+        summary: "Sends a copy of each packet to every output.",
+        arguments: &[("N", "number of outputs, as used")],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

@@ -18,18 +18,16 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "TimedSink",
-ports: "1/0",
-processing: "l",
-flow: "",
-make: || Box::<TimedSink>::default(),
-documentation: Documentation {
-summary: "Pulls and discards a packet at intervals.",
-arguments: &[("INTERVAL", "time between packets, default 500ms"),
-],
-handlers: &[("interval", "time between packets"),
-],
-},
+    name: "TimedSink",
+    ports: "1/0",
+    processing: "l",
+    flow: "",
+    make: || Box::<TimedSink>::default(),
+    documentation: Documentation {
+        summary: "Pulls and discards a packet at intervals.",
+        arguments: &[("INTERVAL", "time between packets, default 500ms")],
+        handlers: &[("interval", "time between packets")],
+    },
 };
 
 struct TimedSink {

@@ -20,27 +20,29 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "TimedSource",
-ports: "0/1",
-processing: "h",
-flow: "",
-make: || Box::<TimedSource>::default(),
-documentation: Documentation {
-summary: "Makes a packet with fixed data at intervals.",
-arguments: &[("INTERVAL", "time between packets, default 500ms"),
-("DATA", "content of the packets"),
-("LIMIT", "number of packets, default -1 for no end"),
-("ACTIVE", "whether to make packets, default true"),
-("STOP", "whether to stop the router at the limit"),
-("HEADROOM", "ignored"),
-],
-handlers: &[("count", "packets made"),
-("reset", "makes the count 0"),
-("active", "whether to make packets"),
-("interval", "time between packets"),
-("limit", "number of packets"),
-],
-},
+    name: "TimedSource",
+    ports: "0/1",
+    processing: "h",
+    flow: "",
+    make: || Box::<TimedSource>::default(),
+    documentation: Documentation {
+        summary: "Makes a packet with fixed data at intervals.",
+        arguments: &[
+            ("INTERVAL", "time between packets, default 500ms"),
+            ("DATA", "content of the packets"),
+            ("LIMIT", "number of packets, default -1 for no end"),
+            ("ACTIVE", "whether to make packets, default true"),
+            ("STOP", "whether to stop the router at the limit"),
+            ("HEADROOM", "ignored"),
+        ],
+        handlers: &[
+            ("count", "packets made"),
+            ("reset", "makes the count 0"),
+            ("active", "whether to make packets"),
+            ("interval", "time between packets"),
+            ("limit", "number of packets"),
+        ],
+    },
 };
 
 struct TimedSource {

@@ -12,26 +12,35 @@ use click_runtime::anno;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Truncate",
-ports: "1/1",
-processing: "a/a",
-flow: "",
-make: || Box::<Truncate>::default(),
-documentation: Documentation {
-summary: "Cuts packets to a length.",
-arguments: &[("LENGTH", "most bytes"),
-("NBYTES", "or: bytes to cut off"),
-("EXTRA_ANNO", "whether to note the cut bytes in the extra length annotation, default false"),
-],
-handlers: &[],
-},
+    name: "Truncate",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<Truncate>::default(),
+    documentation: Documentation {
+        summary: "Cuts packets to a length.",
+        arguments: &[
+            ("LENGTH", "most bytes"),
+            ("NBYTES", "or: bytes to cut off"),
+            (
+                "EXTRA_ANNO",
+                "whether to note the cut bytes in the extra length annotation, default true",
+            ),
+        ],
+        handlers: &[],
+    },
 };
 
-#[derive(Default)]
 struct Truncate {
     most: usize,
     cut: usize,
     note: bool,
+}
+
+impl Default for Truncate {
+    fn default() -> Self {
+        Self { most: usize::MAX, cut: 0, note: true }
+    }
 }
 
 impl Element for Truncate {

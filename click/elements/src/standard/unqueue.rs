@@ -18,24 +18,26 @@ use crate::common;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Unqueue",
-ports: "1/1",
-processing: "l/h",
-flow: "",
-make: || Box::<Unqueue>::default(),
-documentation: Documentation {
-summary: "Pulls packets and pushes them.",
-arguments: &[("BURST", "most packets at once, default 1"),
-("LIMIT", "number of packets, default -1 for no end"),
-("ACTIVE", "whether to pull, default true"),
-],
-handlers: &[("active", "whether to pull"),
-("count", "packets so far"),
-("burst", "most packets at once"),
-("limit", "number of packets"),
-("reset", "makes the count 0"),
-],
-},
+    name: "Unqueue",
+    ports: "1/1",
+    processing: "l/h",
+    flow: "",
+    make: || Box::<Unqueue>::default(),
+    documentation: Documentation {
+        summary: "Pulls packets and pushes them.",
+        arguments: &[
+            ("BURST", "most packets at once, default 1"),
+            ("LIMIT", "number of packets, default -1 for no end"),
+            ("ACTIVE", "whether to pull, default true"),
+        ],
+        handlers: &[
+            ("active", "whether to pull"),
+            ("count", "packets so far"),
+            ("burst", "most packets at once"),
+            ("limit", "number of packets"),
+            ("reset", "makes the count 0"),
+        ],
+    },
 };
 
 struct Unqueue {
@@ -84,7 +86,8 @@ impl Element for Unqueue {
         if !self.active || left == 0 {
             return false;
         }
-        let burst = usize::try_from(self.burst).map_or(i32::MAX as usize, |burst| burst.max(cx.burst()));
+        let burst =
+            usize::try_from(self.burst).map_or(i32::MAX as usize, |burst| burst.max(cx.burst()));
         let batch = cx.pull(0, burst.min(left));
         let count = batch.len();
         self.count += count as u64;

@@ -11,17 +11,16 @@ use click_runtime::Element;
 
 /// The class.
 pub(crate) const CLASS: Class = Class {
-name: "Unstrip",
-ports: "1/1",
-processing: "a/a",
-flow: "",
-make: || Box::<Unstrip>::default(),
-documentation: Documentation {
-summary: "Puts bytes back on the front of packets.",
-arguments: &[("LENGTH", "number of bytes"),
-],
-handlers: &[],
-},
+    name: "Unstrip",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<Unstrip>::default(),
+    documentation: Documentation {
+        summary: "Puts bytes back on the front of packets.",
+        arguments: &[("LENGTH", "number of bytes")],
+        handlers: &[],
+    },
 };
 
 #[derive(Default)]

@@ -111,9 +111,7 @@ impl Number {
 
 fn number(text: &str) -> Option<Number> {
     let text = config::unquote(text);
-    value::integer(&text)
-        .map(Number::Whole)
-        .or_else(|| value::real(&text).map(Number::Real))
+    value::integer(&text).map(Number::Whole).or_else(|| value::real(&text).map(Number::Real))
 }
 
 fn arithmetic(name: &str, words: &[String]) -> Answer {
@@ -131,8 +129,20 @@ fn arithmetic(name: &str, words: &[String]) -> Answer {
             ("add", a, b) => Number::Real(a.real() + b.real()),
             ("sub", a, b) => Number::Real(a.real() - b.real()),
             ("mul", a, b) => Number::Real(a.real() * b.real()),
-            ("min", a, b) => if b.real() < a.real() { b } else { a },
-            ("max", a, b) => if b.real() > a.real() { b } else { a },
+            ("min", a, b) => {
+                if b.real() < a.real() {
+                    b
+                } else {
+                    a
+                }
+            }
+            ("max", a, b) => {
+                if b.real() > a.real() {
+                    b
+                } else {
+                    a
+                }
+            }
             (_, a, b) => Number::Real(a.real() / b.real()),
         };
     }

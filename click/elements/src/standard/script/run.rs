@@ -5,11 +5,11 @@ use alloc::string::{String, ToString};
 
 use click_language::expand::{Expander, Form, expand};
 use click_language::{config, text, value};
+use click_runtime::Context;
 use click_runtime::handler::{Answer, Call};
 use click_runtime::host::Open;
-use click_runtime::Context;
 
-use super::{ScriptKind, Op, Script, Target, functions};
+use super::{Op, Script, ScriptKind, Target, functions};
 use crate::common;
 
 /// What makes a script take steps.
@@ -424,7 +424,13 @@ impl Script {
         value::integer(&end.value).and_then(|output| usize::try_from(output).ok())
     }
 
-    fn run_handler(&mut self, handler: &str, value: &str, write: bool, cx: &mut Context<'_>) -> Answer {
+    fn run_handler(
+        &mut self,
+        handler: &str,
+        value: &str,
+        write: bool,
+        cx: &mut Context<'_>,
+    ) -> Answer {
         self.handler = handler.to_string();
         self.writing = write;
         let plain = config::uncomment(value);
@@ -460,7 +466,12 @@ impl Script {
         if end.failed { Err(String::new()) } else { Ok(end.value) }
     }
 
-    pub(super) fn own_read(&mut self, handler: &str, parameter: &str, cx: &mut Context<'_>) -> Answer {
+    pub(super) fn own_read(
+        &mut self,
+        handler: &str,
+        parameter: &str,
+        cx: &mut Context<'_>,
+    ) -> Answer {
         match handler {
             "run" => self.run_handler("run", parameter, false, cx),
             "get" | "shift" => self.variable_handler(handler, parameter),

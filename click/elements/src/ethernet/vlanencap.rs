@@ -1,0 +1,98 @@
+//! VLANEncap: puts a VLAN tag into the Ethernet header.
+
+use alloc::boxed::Box;
+
+use click_language::value as parse;
+use click_runtime::Args;
+use click_runtime::Batch;
+use click_runtime::Class;
+use click_runtime::Context;
+use click_runtime::Documentation;
+use click_runtime::Element;
+use click_runtime::Packet;
+use click_runtime::anno;
+use click_runtime::args::Raw;
+
+/// The class.
+pub(crate) const CLASS: Class = Class {
+    name: "VLANEncap",
+    ports: "1/1",
+    processing: "a/a",
+    flow: "",
+    make: || Box::<VLANEncap>::default(),
+    documentation: Documentation {
+        summary: "Puts a VLAN tag into the Ethernet header.",
+        arguments: &[
+            ("VLAN_TCI", "the tag, or `ANNO`"),
+            ("NATIVE_VLAN", "network whose packets go without a tag"),
+            ("ETHERTYPE", "type of the tag, default 0x8100"),
+        ],
+        handlers: &[],
+    },
+};
+
+/// A tag: fixed, or what the annotation says.
+#[derive(Default)]
+struct Tag {
+    fixed: Option<u16>,
+    native: Option<u16>,
+}
+
+impl Tag {
+    /// The tag for a packet; none for packets of the native network.
+    fn of(&self, packet: &Packet) -> Option<u16> {
+        let tag = self.fixed.unwrap_or_else(|| u16::from_be_bytes(packet.anno(anno::VLAN_TCI)));
+        (self.native != Some(tag & 0xfff)).then_some(tag)
+    }
+
+    fn configure(&mut self, args: &mut Args<'_>) {
+        let (mut text, mut priority, mut native) = (Raw::default(), 0u16, None::<i32>);
+        text.0 = "ANNO".into();
+        let given = args.positional("VLAN_TCI", &mut text);
+        let (mut id, mut by_id) = (Raw::default(), false);
+        if args.keyword("VLAN_ID", &mut id) {
+            text = id;
+            by_id = true;
+        }
+        args.keyword("VLAN_PCP", &mut priority);
+        args.keyword("NATIVE_VLAN", &mut native);
+        if text.0 != "ANNO" {
+            match parse::unsigned(&text.0) {
+                Some(tag @ 0..=0xffff) => self.fixed = Some(tag as u16 | priority << 13),
+                _ if given || by_id => args.error("VLAN_TCI: expected a tag or 'ANNO'"),
+                _ => args.error("VLAN_TCI: required argument missing"),
+            }
+        }
+        self.native = native.and_then(|native| u16::try_from(native).ok());
+    }
+}
+
+#[derive(Default)]
+struct VLANEncap {
+    kind: u16,
+    tag: Tag,
+}
+
+impl Element for VLANEncap {
+    fn configure(&mut self, args: &mut Args<'_>) {
+        self.kind = 0x8100;
+        self.tag.configure(args);
+        args.keyword("ETHERTYPE", &mut self.kind);
+        args.finish();
+    }
+
+    fn process(&mut self, batch: &mut Batch, _cx: &mut Context<'_>) {
+        for packet in batch {
+            let Some(tag) = self.tag.of(packet) else { continue };
+            if packet.len() < 14 {
+                continue;
+            }
+            packet.prepend(4);
+            let data = packet.data_mut();
+            data.copy_within(4..16, 0);
+            data[12..14].copy_from_slice(&self.kind.to_be_bytes());
+            data[14..16].copy_from_slice(&tag.to_be_bytes());
+            packet.set_mac(0);
+        }
+    }
+}
