@@ -41,7 +41,8 @@ impl<T> Mutex<T> {
     /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         let taken = self.locked.swap(true, Ordering::Acquire);
-        (!taken).then_some(MutexGuard { mutex: self })
+        // Not `then_some`: a guard made in vain would unlock on its way out.
+        (!taken).then(|| MutexGuard { mutex: self })
     }
 }
 
@@ -65,5 +66,23 @@ impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
         self.mutex.locked.store(false, Ordering::Release);
         self.mutex.waiters.wake_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plat_test as _;
+
+    use super::Mutex;
+
+    #[test]
+    fn trying_in_vain_does_not_unlock() {
+        let mutex = Mutex::new(0);
+        let guard = mutex.try_lock();
+        assert!(guard.is_some());
+        assert!(mutex.try_lock().is_none());
+        assert!(mutex.try_lock().is_none());
+        drop(guard);
+        assert!(mutex.try_lock().is_some());
     }
 }
