@@ -93,7 +93,8 @@ impl File {
     ) -> Result<Extent, Errno> {
         let max = (max_pages as u64).max(1);
         match intent {
-            Intent::Read => self.look(shared, first, max),
+            Intent::Read => self.look(shared, first, max, false),
+            Intent::Share => self.look(shared, first, max, true),
             Intent::Write => {
                 let beyond = first >= self.size().div_ceil(PAGE_SIZE);
                 if self.sealed(seals::WRITE) || beyond && self.sealed(seals::GROW) {
@@ -104,7 +105,8 @@ impl File {
         }
     }
 
-    fn look(&self, shared: &Shared, first: u64, max: u64) -> Result<Extent, Errno> {
+    /// Pages as they are; holes as zeros, or with `fill` as pages of their own.
+    fn look(&self, shared: &Shared, first: u64, max: u64, fill: bool) -> Result<Extent, Errno> {
         loop {
             let pages = self.pages.lock();
             let end = self.size().div_ceil(PAGE_SIZE);
@@ -117,6 +119,10 @@ impl File {
                     shared.memory.retain(phys, count as usize);
                     return Ok(Extent::counted(phys, count as usize, shared.memory));
                 }
+                Found::Hole { pages: count } if fill => {
+                    drop(pages);
+                    return self.own(shared, first, count);
+                }
                 Found::Hole { .. } => return Ok(Extent::fixed(shared.memory.zero_page(), 1)),
                 Found::Lower { pages } => pages,
             };
@@ -125,6 +131,7 @@ impl File {
                 Piece::InPlace { phys, pages } => {
                     return Ok(Extent::fixed(phys, pages.min(limit) as usize));
                 }
+                Piece::Hole { .. } if fill => return self.own(shared, first, limit),
                 Piece::Hole { .. } => return Ok(Extent::fixed(shared.memory.zero_page(), 1)),
                 Piece::Elsewhere => {}
             }

@@ -55,6 +55,26 @@ fn the_image_is_used_in_place_until_written() {
 }
 
 #[test]
+fn shared_views_of_holes_see_what_is_written() {
+    let memory = HeapMemory::leak(1000);
+    let world = World::with(memory);
+    let file = world.create("/file");
+    let inode = file.inode();
+    inode.truncate(8 * PAGE_SIZE, NOW).unwrap();
+    let before = inode.extent(2, 1, Intent::Read).unwrap();
+    assert!(!before.is_counted(), "a look fills nothing");
+    let shown = inode.extent(0, 8, Intent::Share).unwrap();
+    assert!(shown.is_counted() && shown.pages() == 8);
+    let written = inode.extent(2, 1, Intent::Write).unwrap();
+    assert!(!written.replaced());
+    assert_eq!(written.phys(), shown.phys() + 2 * PAGE_SIZE);
+    // What the image has is shown where it is.
+    let world = World::over(memory, one_file(300_001));
+    let file = world.find("/file").unwrap();
+    assert!(!file.inode().extent(0, usize::MAX, Intent::Share).unwrap().is_counted());
+}
+
+#[test]
 fn growing_files_have_few_runs() {
     let memory = HeapMemory::leak(5000);
     let world = World::with(memory);

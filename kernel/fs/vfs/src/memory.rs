@@ -45,6 +45,9 @@ pub trait PageMemory: Send + Sync {
 pub enum Intent {
     /// To look at them, or map them privately.
     Read,
+    /// To map them shared, without changing them: holes are filled, so that what others write
+    /// there later is seen. Pages of an image are shown where they are.
+    Share,
     /// To change them: the pages belong to the file, holes are filled.
     Write,
 }

@@ -110,14 +110,17 @@ fn map_content(
     let mut extents = Vec::new();
     let end_of_file = page_up(inode.size());
     let mut position = range.start;
-    let writes = shared && protection.write;
+    let intent = match (shared, protection.write) {
+        (false, _) => Intent::Read,
+        (true, false) => Intent::Share,
+        (true, true) => Intent::Write,
+    };
     while position < range.end {
         let at = offset + (position - range.start);
         if at >= end_of_file {
             break;
         }
         let wanted = (range.end - position).min(end_of_file - at) / PAGE_SIZE;
-        let intent = if writes { Intent::Write } else { Intent::Read };
         let extent = inode.extent(at / PAGE_SIZE, wanted as usize, intent)?;
         let pages = (extent.pages() as u64).min(wanted);
         if pages == 0 {

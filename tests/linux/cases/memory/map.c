@@ -484,3 +484,33 @@ CASE(mprotect_fork_independent, NEEDS_FORK)
     await(child);
     IS("parent", can_write(memory));
 }
+
+/* As just-in-time compilers have it: one view to execute, one to write. */
+CASE(mmap_shared_views_of_hole)
+{
+    int file = (int)NEED(syscall(SYS_memfd_create, "views", 0));
+    NEED(ftruncate(file, 8 * PAGE));
+    volatile char *read_view = mmap(NULL, 8 * PAGE, PROT_READ, MAP_SHARED, file, 0);
+    volatile char *write_view = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    observe_number("before", read_view[3 * PAGE]);
+    write_view[3 * PAGE] = 7;
+    observe_number("stored", read_view[3 * PAGE]);
+    CALL("pwrite", pwrite(file, "abc", 3, 5 * PAGE));
+    observe_bytes("written", (const void *)(read_view + 5 * PAGE), 3);
+    NEED(mprotect((void *)read_view, 8 * PAGE, PROT_READ | PROT_WRITE));
+    read_view[6 * PAGE] = 9;
+    observe_number("back", write_view[6 * PAGE]);
+}
+ALSO(mmap_shared_views_of_hole, "memfd_create pwrite64 mprotect");
+
+CASE(mmap_shared_view_of_file_hole)
+{
+    put_file("sparse", "start");
+    int file = (int)NEED(open("sparse", O_RDWR));
+    NEED(ftruncate(file, 4 * PAGE));
+    volatile char *view = mmap(NULL, 4 * PAGE, PROT_READ, MAP_SHARED, file, 0);
+    observe_number("hole", view[2 * PAGE]);
+    CALL("pwrite", pwrite(file, "x", 1, 2 * PAGE));
+    observe_number("written", view[2 * PAGE]);
+}
+ALSO(mmap_shared_view_of_file_hole, "pwrite64 ftruncate");
