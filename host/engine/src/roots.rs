@@ -99,7 +99,8 @@ impl Origin {
         })
     }
 
-    /// A name for the recipe of this origin.
+    /// A name for the recipe of this origin, as this very drupe makes it: another one may choose
+    /// other files.
     fn key(&self) -> String {
         let mut hasher = Sha256::new();
         let mut field = |bytes: &[u8]| {
@@ -108,6 +109,7 @@ impl Origin {
         };
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let bytes = |path: &Path| absolute(path).into_os_string().into_vec();
+        field(std::env::current_exe().map(|own| fingerprint(&own)).unwrap_or_default().as_bytes());
         match self {
             Self::Program(program, options) => {
                 field(b"program");

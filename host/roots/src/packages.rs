@@ -1,13 +1,15 @@
 //! The files of Debian packages.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use md5::{Digest, Md5};
 
 use crate::dpkg::Database;
+use crate::elf_file::script_interpreter;
 use crate::error::Error;
 use crate::host::Importer;
 use crate::secrets;
@@ -47,8 +49,11 @@ const SHELL_TOOLS: &[&str] = &[
 
 /// Takes the files of `names` and of all packages that they depend on.
 pub fn import(importer: &mut Importer, database: &Database, names: &[String]) -> Result<(), Error> {
-    let mut closure = database.closure(names);
-    if closure.iter().any(|(name, _)| SHELLS.contains(&name.as_str()) && names.contains(name)) {
+    let names: Vec<String> = names.iter().flat_map(|name| completed(database, name)).collect();
+    let mut closure = database.closure(&names);
+    let uses_shell =
+        |name: &String| SHELLS.contains(&name.as_str()) || has_shell_script(database, name);
+    if names.iter().any(uses_shell) {
         let tools: Vec<String> = SHELL_TOOLS.iter().map(|&name| name.to_owned()).collect();
         let known: HashSet<String> = closure.iter().map(|(name, _)| name.clone()).collect();
         let tools = database.closure(&tools).into_iter().filter(|(name, _)| !known.contains(name));
@@ -77,6 +82,37 @@ pub fn import(importer: &mut Importer, database: &Database, names: &[String]) ->
     }
     let has = |name: &str| closure.iter().any(|(package, _)| package == name);
     generated(importer, &has)
+}
+
+/// The package `name` and, where Debian splits what users know as one program, the installed
+/// package with the rest: the interpreters of Python and Perl are apart from their modules.
+fn completed(database: &Database, name: &str) -> Vec<String> {
+    let whole = match name {
+        "perl-base" => Some("perl"),
+        name => name.strip_suffix("-minimal"),
+    };
+    let whole = whole.filter(|whole| database.get(whole).is_some());
+    [Some(name), whole].into_iter().flatten().map(str::to_owned).collect()
+}
+
+/// Whether the package has shell scripts that its programs start: those that are not commands
+/// themselves.
+fn has_shell_script(database: &Database, name: &str) -> bool {
+    let internal =
+        |path: &&PathBuf| path.starts_with("/usr/lib") || path.starts_with("/usr/libexec");
+    database.files(name).iter().filter(internal).any(|path| {
+        let is_program = fs::symlink_metadata(path)
+            .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
+        is_program && is_shell_script(path).unwrap_or(false)
+    })
+}
+
+fn is_shell_script(path: &Path) -> std::io::Result<bool> {
+    let Some((interpreter, _)) = script_interpreter(&mut File::open(path)?)? else {
+        return Ok(false);
+    };
+    let name = interpreter.file_name().unwrap_or_default();
+    Ok(name == "sh" || SHELLS.iter().any(|shell| name == *shell))
 }
 
 /// Takes `path` unless it is a secret, is gone or cannot be read.

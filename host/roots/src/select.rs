@@ -226,6 +226,26 @@ mod tests {
     }
 
     #[test]
+    fn split_interpreters_are_whole() {
+        // Of perl-modules, while the program is of perl-base. Its major version is in the path.
+        let Ok(versions) = fs::read_dir("/usr/share/perl") else { return };
+        let selection = select(Path::new("/usr/bin/perl"), &Options::default()).unwrap();
+        let modules: Vec<_> =
+            versions.flatten().map(|entry| entry.path().join("Test/More.pm")).collect();
+        assert!(modules.iter().any(|module| selection.tree.contains(module)));
+    }
+
+    #[test]
+    fn internal_shell_scripts_bring_tools_and_commands_do_not() {
+        let has_sed = |program: &str| {
+            let selection = select(Path::new(program), &Options::default()).unwrap();
+            selection.tree.contains(Path::new("/usr/bin/sed"))
+        };
+        assert!(!has_sed("/usr/bin/gzip"));
+        assert!(!Path::new("/usr/lib/erlang/bin/erl").exists() || has_sed("/usr/bin/escript"));
+    }
+
+    #[test]
     fn the_same_host_gives_the_same_image() {
         let image = |selection: Selection| {
             let mut bytes = Vec::new();
