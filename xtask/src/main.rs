@@ -5,6 +5,7 @@
 //! by `setup`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod clicktest;
 mod guest;
 mod process;
@@ -23,6 +24,8 @@ usage: cargo xtask <command>
   setup             install what the tests need (Debian packages, as root or with sudo)
   test [--quick|--full]
                     run the tests: --quick before a commit, --full adds suites and soak runs
+  bench [NAME...] [--output json] [--rounds N]
+                    measure, against peers in the same run (bench --help lists NAMEs)
   tidy              check layers, the unsafe allow-list and file sizes
 ";
 
@@ -46,6 +49,7 @@ fn run() -> Result<()> {
         ["test", "--quick"] => test::run(test::Tier::Quick),
         ["test", "--full"] => test::run(test::Tier::Full),
         ["tidy"] => tidy::run(),
+        ["bench", rest @ ..] => bench::command(rest),
         ["suite", rest @ ..] => suite::command(rest),
         ["clicktest", rest @ ..] => clicktest::command(rest),
         ["help" | "--help" | "-h"] | [] => {

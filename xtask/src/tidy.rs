@@ -41,6 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sdk/", &["abi/", "lib/", "sdk/"]),
     ("monitor", &["abi/", "lib/"]),
     ("host/", &["abi/", "lib/", "host/", "monitor", "kernel/net", "kernel/fs/", "click/"]),
+    ("bench", &["abi/", "lib/", "host/"]),
     ("xtask", &["abi/", "lib/", "host/"]),
 ];
 
