@@ -96,7 +96,7 @@ pub struct UserContext {
     /// Kept by the platform.
     pub place: VectorPlace,
     /// Kept by the platform: something that `run` must know besides the registers.
-    pub platform: u64,
+    pub platform: [u64; 2],
 }
 
 impl Default for UserContext {
@@ -115,7 +115,7 @@ impl UserContext {
             },
             vectors: Box::new(VectorState::initial()),
             place: VectorPlace::default(),
-            platform: 0,
+            platform: [0; 2],
         }
     }
 
@@ -125,6 +125,13 @@ impl UserContext {
     #[inline]
     pub fn run(&mut self) -> UserExit {
         raw::context_run(self)
+    }
+
+    /// Replaces all registers, for a program that starts afresh.
+    pub fn restart(&mut self, registers: Registers) {
+        *self.vectors_mut() = VectorState::initial();
+        self.registers = registers;
+        self.platform = [0; 2];
     }
 
     /// Brings the vector registers into memory, so that another vCPU can run this context.

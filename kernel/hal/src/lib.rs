@@ -30,6 +30,7 @@ use core::num::NonZeroUsize;
 
 pub use abi_report::Kind as Report;
 pub use arch::Registers;
+pub use arch::clock_code::Data as ClockData;
 pub use context::{Access, Cause, Exception, UserContext, UserExit};
 pub use per_cpu::{PerCpu, Slot};
 pub use space::{
@@ -100,6 +101,8 @@ platform_interface! { $
     fn monotonic() -> u64;
     /// Nanoseconds since 1970.
     fn realtime() -> u64;
+    /// How programs can read the clocks by themselves; they see the same times.
+    fn user_clock() -> ClockData;
     /// Fills `buffer` from the best entropy that the platform has; `false` when that is none
     /// better than the seed in the configuration.
     fn entropy(buffer: &mut [u8]) -> bool;
@@ -155,8 +158,9 @@ platform_interface! { $
     fn space_discard(range: Range) -> Result<(), MapError>;
     /// Bytes of private memory that the active address space holds, if the platform knows.
     fn space_resident() -> Option<u64>;
-    /// The ranges of user addresses that the platform keeps to itself, lowest first.
-    fn space_reserved() -> &'static [Range];
+    /// The lowest of the ranges that meet `range` and that the platform keeps to itself in the
+    /// active address space.
+    fn space_kept(range: Range) -> Option<Range>;
 
     /// Copies from user memory of the active space.
     fn user_read(to: *mut u8, from: u64, length: usize) -> Result<(), UserFault>;
@@ -170,6 +174,9 @@ platform_interface! { $
     fn programs_have_gs() -> bool;
     /// Makes every vCPU that runs a program pass a full memory barrier before this returns.
     fn barrier_all();
+    /// System calls that programs made so far: those that trapped, and those that came by a
+    /// faster way. `None`: the platform knows one way only.
+    fn calls_served() -> Option<[u64; 2]>;
     /// Runs a program until it needs the kernel. See [`UserContext::run`].
     fn context_run(context: &mut UserContext) -> UserExit;
     /// Stores live vector registers of `context`, if this vCPU holds them, into its memory.
@@ -177,9 +184,9 @@ platform_interface! { $
 }
 
 pub use symbols::{
-    barrier_all, context_run, context_save, device_events, entropy, exit, image_base, monotonic,
+    barrier_all, calls_served, context_run, context_save, device_events, entropy, exit, image_base, monotonic,
     physical_window, programs_have_gs, realtime, report, space_activate, space_create,
-    space_destroy, space_discard, space_fork, space_map, space_move, space_protect, space_reserved,
-    space_resident, space_unmap, stack_allocate, stack_free, user_compare_exchange, vcpu_count,
+    space_destroy, space_discard, space_fork, space_kept, space_map, space_move, space_protect,
+    space_resident, space_unmap, stack_allocate, stack_free, user_clock, user_compare_exchange, vcpu_count,
     vcpu_current, vcpu_kick, vcpu_relax, vcpu_start, vcpu_timer, vcpu_wait,
 };

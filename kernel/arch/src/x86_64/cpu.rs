@@ -46,6 +46,30 @@ pub fn random() -> Option<u64> {
     None
 }
 
+/// Makes this processor forget what it has fetched and decoded: instructions that were changed
+/// elsewhere before run as they are now. For user mode.
+pub fn serialize() {
+    // SAFETY: returns to the next instruction with the same selectors, flags and stack; IRET
+    // serializes (Intel SDM volume 3, section 10.3).
+    unsafe {
+        asm!(
+            "mov {stack}, rsp",
+            "mov {selector:e}, ss",
+            "push {selector}",
+            "push {stack}",
+            "pushfq",
+            "mov {selector:e}, cs",
+            "push {selector}",
+            "lea {stack}, [rip + 2f]",
+            "push {stack}",
+            "iretq",
+            "2:",
+            stack = out(reg) _,
+            selector = out(reg) _,
+        );
+    }
+}
+
 /// Whether the processor has the FSGSBASE instructions.
 pub fn has_fsgsbase() -> bool {
     cpuid_leaves().0 >= 7 && cpuid(7, 0).ebx & 1 != 0

@@ -1,5 +1,6 @@
 //! x86-64, in the terms of the Intel SDM and the AMD APM.
 
+pub mod clock_code;
 pub mod cpu;
 pub mod paging;
 mod registers;

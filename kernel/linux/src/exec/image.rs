@@ -20,6 +20,8 @@ pub struct Loaded {
     pub headers: (u64, u64),
     /// Where the interpreter was loaded, or 0.
     pub interpreter_base: u64,
+    /// Where the vDSO is, or 0.
+    pub vdso: u64,
 }
 
 /// Decides where a program goes, as far as that does not depend on what else is mapped.
@@ -111,6 +113,7 @@ pub fn load(
         program_entry,
         headers: (base.wrapping_add(program.headers.0), program.headers.1),
         interpreter_base: 0,
+        vdso: super::vdso::map(memory, &mut areas, layout.map_top)?,
     };
     if let Some(interpreter) = interpreter {
         let (first, length) = interpreter.extent();

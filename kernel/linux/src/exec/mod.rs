@@ -4,6 +4,7 @@ mod elf;
 mod image;
 mod script;
 mod stack;
+mod vdso;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -190,7 +191,6 @@ pub fn execveat(
     thread.robust_list.store(0, core::sync::atomic::Ordering::Relaxed);
     crate::process::finish_vfork(thread);
     let mut context = sched::context();
-    context.registers = new.registers;
-    *context.vectors_mut() = arch::VectorState::initial();
+    context.restart(new.registers);
     Ok(0)
 }

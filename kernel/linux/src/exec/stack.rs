@@ -68,7 +68,8 @@ pub fn build(
     let random = builder.bytes(&seed)?;
 
     let features = arch::cpu::cpuid(1, 0).edx;
-    let auxiliary: [(u64, u64); 18] = [
+    let auxiliary: [(u64, u64); 19] = [
+        (33, loaded.vdso),                         // AT_SYSINFO_EHDR
         (6, 4096),                                 // AT_PAGESZ
         (16, u64::from(features)),                 // AT_HWCAP
         (17, crate::time::TICKS),                  // AT_CLKTCK

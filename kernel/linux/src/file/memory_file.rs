@@ -36,6 +36,13 @@ pub fn memory_file(length: u64) -> Result<Mapped> {
     Ok(Mapped { inode, location: None })
 }
 
+/// Memory with these bytes, for the kernel's own mappings.
+pub fn memory_file_of(bytes: &[u8]) -> Result<Mapped> {
+    let (inode, _) = new_file(0o600, false)?;
+    super::regular::write_pages(&*inode, &mut user::Bytes(bytes), 0, u64::MAX)?;
+    Ok(Mapped { inode, location: None })
+}
+
 /// `memfd_create(2)`.
 pub fn memfd_create(thread: &Thread, [name, options, ..]: [u64; 6]) -> Result {
     const CLOEXEC: u64 = 1;

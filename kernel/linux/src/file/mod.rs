@@ -47,7 +47,7 @@ pub use epoll::*;
 pub use eventfd::{eventfd, eventfd2};
 pub use input_output::*;
 pub use locks::flock;
-pub use memory_file::{memfd_create, memory_file, set_memory_files};
+pub use memory_file::{memfd_create, memory_file, memory_file_of, set_memory_files};
 pub use names::*;
 pub use open::*;
 pub use pipe::{PipeEnd, open_fifo, pipe, pipe2};

@@ -10,11 +10,7 @@ pub const LOWEST: u64 = 0x1_0000;
 
 /// Whether all of a range can be a program's.
 pub fn is_usable(range: Range) -> bool {
-    range.end <= TASK_END
-        && range.start < range.end
-        && !hal::space_reserved()
-            .iter()
-            .any(|kept| range.start < kept.end && range.end > kept.start)
+    range.end <= TASK_END && range.start < range.end && hal::space_kept(range).is_none()
 }
 
 /// The highest free range of `length` bytes below `top`.
@@ -32,11 +28,7 @@ pub fn find_below(areas: &Areas, top: u64, length: u64) -> Option<Range> {
         }
         let area =
             above.peek().filter(|(_, area)| area.end > start).map(|(area_start, _)| *area_start);
-        let kept = hal::space_reserved()
-            .iter()
-            .filter(|kept| kept.start < end && kept.end > start)
-            .map(|kept| kept.start)
-            .min();
+        let kept = hal::space_kept(Range { start, end }).map(|kept| kept.start);
         match (area, kept) {
             (None, None) => return Some(Range { start, end }),
             (area, kept) => end = area.unwrap_or(u64::MAX).min(kept.unwrap_or(u64::MAX)),

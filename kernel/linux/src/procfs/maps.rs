@@ -29,7 +29,10 @@ fn line(start: u64, area: &Area) -> Text {
     let mut text = format!("{start:08x}-{:08x} {} ", area.end, protection(area)).into_bytes();
     let mut name = area.label.as_bytes().to_vec();
     let (mut offset, mut device, mut number) = (0, DeviceNumber::default(), 0);
-    if let Content::File { file, offset: from, .. } = &area.content {
+    // What the kernel itself put there has a name and no file.
+    if let Content::File { file, offset: from, .. } = &area.content
+        && name.is_empty()
+    {
         offset = *from;
         number = file.inode.metadata().number;
         match &file.location {

@@ -104,6 +104,23 @@ pub fn dispatch(thread: &Thread) {
     }
 }
 
+/// Reports how many calls were served, and how, to who asked for traces or details.
+pub fn report_counts() {
+    let Some([trapped, direct]) = hal::calls_served() else { return };
+    let all = (trapped + direct).max(1);
+    let share = direct * 10_000 / all;
+    let text = alloc::format!(
+        "{all} system calls, {direct} of them without a trap ({}.{:02} %)",
+        share / 100,
+        share % 100
+    );
+    if TRACED.load(Ordering::Relaxed) {
+        hal::report(hal::Report::Strace, 0, text.as_bytes());
+    } else {
+        report::log(Level::Debug, &text);
+    }
+}
+
 /// Says once what is missing of a call that a program uses.
 fn tell_partial(call: &Call, number: u64) {
     let State::Partial(why) = call.state else { return };

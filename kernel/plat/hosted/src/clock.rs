@@ -2,6 +2,8 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use arch::clock_code::Source;
+
 use crate::gateway::host_call;
 use crate::host;
 
@@ -31,6 +33,14 @@ fn read(clock: usize) -> u64 {
         unsafe { host_call(host::CLOCK_GETTIME, clock, pointer, 0, 0, 0, 0) };
     }
     time[0] as u64 * 1_000_000_000 + time[1] as u64
+}
+
+/// How programs read the same clocks: as this module does.
+pub fn user_source() -> Source {
+    match VDSO.load(Ordering::Relaxed) {
+        0 => Source::SystemCall,
+        function => Source::Function(function as u64),
+    }
 }
 
 /// Nanoseconds since the host's start.

@@ -14,6 +14,8 @@ pub mod exit {
     pub const INTERRUPTED: u64 = 0;
     pub const SYSCALL: u64 = 1;
     pub const SIGNAL: u64 = 2;
+    /// Nothing: the program is to go on, by way of the pair of [`Vcpu::resume`].
+    pub const RESUME: u64 = 3;
 }
 
 global_asm!(
@@ -167,10 +169,12 @@ pub unsafe extern "C" fn enter_user() -> u64 {
         "mov gs:[{kernel_rsp}], rsp",
         ".global drupe_enter_check",
         "drupe_enter_check:",
-        "cmp dword ptr gs:[{kicked}], 0",
+        "cmp qword ptr gs:[{kicked}], 0",
         "jne drupe_enter_interrupted",
         "mov rdi, gs:[{registers}]",
         "mov rax, [rdi + {rip}]",
+        "cmp rax, gs:[{resume_program}]",
+        "cmove rax, gs:[{resume_actual}]",
         "mov gs:[{jump}], rax",
         "push [rdi + {rflags}]",
         "popfq",
@@ -207,20 +211,25 @@ pub unsafe extern "C" fn enter_user() -> u64 {
         "pop rbx",
         "pop rbp",
         "ret",
-        // Where a patched system call arrives: rcx is the address behind it, r11 is free.
+        // Where a patched system call arrives: rcx is where to go on, the word before it leads
+        // from there to the program's address behind the call; r11 is free.
         ".global drupe_patched_call",
         "drupe_patched_call:",
         "mov byte ptr gs:[{in_user}], 0",
         "mov r11, gs:[{registers}]",
         "mov [r11 + {rsp}], rsp",
         "mov rsp, gs:[{kernel_rsp}]",
-        "mov [r11 + {rip}], rcx",
-        "mov [r11 + {rcx}], rcx",
+        "mov [r11 + {rax}], rax",
+        "movsxd rax, dword ptr [rcx - 4]",
+        "add rax, rcx",
+        "mov gs:[{resume_program}], rax",
+        "mov gs:[{resume_actual}], rcx",
+        "mov [r11 + {rip}], rax",
+        "mov [r11 + {rcx}], rax",
         "pushfq",
         "pop rcx",
         "mov [r11 + {rflags}], rcx",
         "mov [r11 + {r11}], rcx",
-        "mov [r11 + {rax}], rax",
         "mov [r11 + {rbx}], rbx",
         "mov [r11 + {rdx}], rdx",
         "mov [r11 + {rsi}], rsi",
@@ -248,6 +257,8 @@ pub unsafe extern "C" fn enter_user() -> u64 {
         registers = const offset_of!(Vcpu, registers),
         jump = const offset_of!(Vcpu, jump),
         in_user = const offset_of!(Vcpu, in_user),
+        resume_program = const offset_of!(Vcpu, resume_program),
+        resume_actual = const offset_of!(Vcpu, resume_actual),
         syscall = const exit::SYSCALL,
         rax = const offset_of!(Registers, rax),
         rbx = const offset_of!(Registers, rbx),
@@ -273,6 +284,12 @@ pub unsafe extern "C" fn enter_user() -> u64 {
 unsafe extern "C" {
     static drupe_enter_check: u8;
     static drupe_enter_end: u8;
+    static drupe_patched_call: u8;
+}
+
+/// Where patched system calls enter the kernel.
+pub fn patched_entry() -> u64 {
+    (&raw const drupe_patched_call) as u64
 }
 
 /// The restartable addresses of [`enter_user`].

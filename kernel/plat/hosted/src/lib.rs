@@ -30,6 +30,8 @@ mod signal;
 mod slot;
 mod space;
 mod start;
+mod stop;
+mod text;
 mod user;
 mod vcpu;
 mod window;

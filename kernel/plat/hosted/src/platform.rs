@@ -15,8 +15,8 @@ use crate::gateway::{self, exit, host_call};
 use crate::signal::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP, unit};
 use crate::slot::{self, Slot};
 use crate::space::{self, Space};
-use crate::vcpu::{self, Vcpu};
-use crate::{clock, host, user, window};
+use crate::vcpu::{self, Vcpu, way};
+use crate::{clock, host, stop, user, window};
 
 struct Hosted;
 hal::platform!(crate::platform::Hosted);
@@ -322,8 +322,8 @@ impl Platform for Hosted {
         None
     }
 
-    fn space_reserved() -> &'static [Range] {
-        window::reserved()
+    fn space_kept(range: Range) -> Option<Range> {
+        space::kept(range)
     }
 
     fn user_read(to: *mut u8, from: u64, length: usize) -> Result<(), UserFault> {
@@ -336,6 +336,15 @@ impl Platform for Hosted {
 
     fn user_compare_exchange(address: u64, expected: u32, new: u32) -> Result<u32, UserFault> {
         user::compare_exchange(address, expected, new)
+    }
+
+    fn user_clock() -> hal::ClockData {
+        let vcpu_at = core::mem::offset_of!(Vcpu, index) as u32;
+        hal::ClockData { source: clock::user_source(), vcpu_at: Some(vcpu_at) }
+    }
+
+    fn calls_served() -> Option<[u64; 2]> {
+        Some(vcpu::calls_served())
     }
 
     fn programs_have_gs() -> bool {
@@ -359,25 +368,45 @@ impl Platform for Hosted {
             slot.context.store(identity, Ordering::Relaxed);
             context.place.holder = slot.generation();
             unit().restore(context.vector_memory());
+            vcpu.set_resume(context.platform);
         }
         context.place.live = true;
         slot.load_fs_base(context.registers.fs_base);
         vcpu.registers.store(&raw mut context.registers, Ordering::Relaxed);
-        // SAFETY: the registers are the program's; the vCPU points to them; what the program can
-        // do with them is what the seal allows.
-        match unsafe { gateway::enter_user() } {
-            exit::SYSCALL => UserExit::Syscall,
-            exit::SIGNAL => signal_exit(vcpu),
-            _ => {
-                vcpu.kicked.store(0, Ordering::SeqCst);
-                UserExit::Interrupted
+        loop {
+            // SAFETY: the registers are the program's; the vCPU points to them; what the program
+            // can do with them is what the seal allows.
+            match unsafe { gateway::enter_user() } {
+                exit::SYSCALL => {
+                    vcpu.count_call(way::DIRECT);
+                    return UserExit::Syscall;
+                }
+                exit::SIGNAL => {
+                    let exit = signal_exit(vcpu);
+                    if exit == UserExit::Syscall {
+                        vcpu.count_call(way::TRAPPED);
+                        let registers = &context.registers;
+                        let mut texts = Space::current().texts.lock();
+                        texts.trapped(registers.rip, registers.rax);
+                    }
+                    return exit;
+                }
+                exit::RESUME => {}
+                _ => {
+                    let was_kicked = vcpu.kicked.swap(0, Ordering::SeqCst) != 0;
+                    if was_kicked || !stop::heed(vcpu) {
+                        return UserExit::Interrupted;
+                    }
+                }
             }
         }
     }
 
     fn context_save(context: &mut UserContext) {
         unit().save(context.vector_memory());
-        context.registers.fs_base = Vcpu::this().slot().changed_fs_base(context.registers.fs_base);
+        let vcpu = Vcpu::this();
+        context.registers.fs_base = vcpu.slot().changed_fs_base(context.registers.fs_base);
+        context.platform = vcpu.resume();
         context.place.live = false;
     }
 }

@@ -9,8 +9,9 @@ use core::sync::atomic::Ordering;
 use crate::gateway::{self, drupe_restorer, exit, host_call};
 use crate::platform::{Text, die};
 use crate::slot::Slot;
+use crate::text::Place;
 use crate::vcpu::{Signal, Vcpu};
-use crate::{host, user, window};
+use crate::{host, stop, user, window};
 
 pub const SIGILL: i32 = 4;
 pub const SIGTRAP: i32 = 5;
@@ -115,6 +116,7 @@ extern "C" fn handle(number: i32, info: *const SignalInfo, context: *mut SignalC
     let address = context.rip as usize;
     let restartable = gateway::restartable();
     if number == SIGKICK {
+        stop::answer(vcpu);
         if restartable.contains(&address) {
             context.rip = restartable.start as u64;
             context.rsp = vcpu.kernel_rsp;
@@ -142,6 +144,10 @@ extern "C" fn handle(number: i32, info: *const SignalInfo, context: *mut SignalC
         kernel_death(number, info, context);
     }
     capture(context, vcpu, slot);
+    if let Some(code) = correct(number, context, vcpu, slot) {
+        // SAFETY: the registers are captured.
+        unsafe { gateway::leave_user(code) };
+    }
     let signal = Signal {
         number,
         code: if number == SIGSYS { info.architecture as i32 } else { info.code },
@@ -186,11 +192,56 @@ fn in_kernel(address: usize, vcpu: &Vcpu) -> bool {
     !vcpu.in_user.load(Ordering::Relaxed) || (window.start..window.end).contains(&(address as u64))
 }
 
-/// Takes the program's registers from the signal frame; the vector registers become live again.
-fn capture(context: &SignalContext, vcpu: &Vcpu, _slot: &Slot) {
+/// Whether a signal came only because the text is patched, and how to go on then.
+fn correct(number: i32, context: &SignalContext, vcpu: &Vcpu, slot: &Slot) -> Option<u64> {
+    const DEBUG: u64 = 1;
+    const INVALID_OPCODE: u64 = 6;
+    const PROTECTION: u64 = 13;
+    // SAFETY: a space lives as long as a thread of it holds a token; the registers are the
+    // running program's, captured.
+    let (texts, registers) = unsafe {
+        let space = &*slot.space.load(Ordering::Relaxed);
+        (space.texts.lock(), &mut *vcpu.registers.load(Ordering::Relaxed))
+    };
+    match (number, context.trap) {
+        (SIGILL, INVALID_OPCODE) | (SIGSEGV, PROTECTION) => {
+            // A jump to an instruction that was overwritten.
+            let actual = texts.continuation(context.rip)?;
+            vcpu.set_resume([context.rip, actual]);
+            Some(exit::RESUME)
+        }
+        (SIGTRAP, DEBUG) => {
+            // A single step into a stub is none of the program's.
+            let Place::Stub { program, is_start: true } = texts.place(context.rip) else {
+                return None;
+            };
+            if let Some(actual) = texts.continuation(program + 2) {
+                // The step over the call: it is made at once.
+                (registers.rip, registers.rcx) = (program + 2, program + 2);
+                registers.r11 = registers.rflags;
+                vcpu.set_resume([registers.rip, actual]);
+                return Some(exit::SYSCALL);
+            }
+            vcpu.set_resume([program, context.rip]);
+            Some(exit::RESUME)
+        }
+        _ => None,
+    }
+}
+
+/// Takes the program's registers from the signal frame, with the address that the program has
+/// without patches; the vector registers become live again.
+fn capture(context: &SignalContext, vcpu: &Vcpu, slot: &Slot) {
     vcpu.in_user.store(false, Ordering::Relaxed);
-    // SAFETY: a program runs: the pointer is that of its registers.
-    let registers = unsafe { &mut *vcpu.registers.load(Ordering::Relaxed) };
+    vcpu.set_resume([0, 0]);
+    // SAFETY: a program runs: the pointer is that of its registers. A space lives as long as a
+    // thread of it holds a token.
+    let (registers, space) = unsafe {
+        let space = &*slot.space.load(Ordering::Relaxed);
+        (&mut *vcpu.registers.load(Ordering::Relaxed), space)
+    };
+    let place = space.texts.lock().place(context.rip);
+    let rip = if let Place::Stub { program, .. } = place { program } else { context.rip };
     *registers = Registers {
         rax: context.rax,
         rbx: context.rbx,
@@ -208,7 +259,7 @@ fn capture(context: &SignalContext, vcpu: &Vcpu, _slot: &Slot) {
         r13: context.r13,
         r14: context.r14,
         r15: context.r15,
-        rip: context.rip,
+        rip,
         rflags: context.rflags,
         fs_base: registers.fs_base,
         gs_base: registers.gs_base,

@@ -9,6 +9,7 @@ use hal::{Backing, MapError, PAGE_SIZE, Protection, Range};
 use crate::gateway::host_call;
 use crate::host::{self, MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED};
 use crate::slot::{self, Slot, SlotList};
+use crate::text::Texts;
 use crate::vcpu::{self, Vcpu};
 use crate::window;
 
@@ -32,6 +33,8 @@ pub struct Space {
     dead: AtomicBool,
     /// The handle, and every thread that holds a token.
     references: AtomicUsize,
+    /// Text that is or can be patched. Held while mappings change.
+    pub texts: spin::Mutex<Texts>,
 }
 
 /// The first process: it has no user memory, others are copied from it.
@@ -44,6 +47,7 @@ impl Space {
             wants_thread: AtomicBool::new(false),
             dead: AtomicBool::new(false),
             references: AtomicUsize::new(1),
+            texts: spin::Mutex::new(Texts::new()),
         }
     }
 
@@ -150,8 +154,13 @@ fn clone_process() -> Result<NonZeroUsize, MapError> {
     let space: &'static Space = Box::leak(Box::new(Space::new()));
     let slot = Slot::allocate(space).ok_or(MapError::NoMemory)?;
     slot.first.store(true, Ordering::Relaxed);
+    // Held across the copy of the mappings, which the copy of the texts describes.
+    let texts = Space::current().texts.lock();
+    *space.texts.lock() = texts.clone();
     // SAFETY: the flags are those of a process; the child runs on its own slot's stack.
-    match unsafe { slot::create(slot, PROCESS_FLAGS, slot::thread_start) } {
+    let created = unsafe { slot::create(slot, PROCESS_FLAGS, slot::thread_start) };
+    drop(texts);
+    match created {
         Ok(process) => {
             slot.set_ids(process, process);
             space.add_parked(slot);
@@ -242,6 +251,17 @@ fn allowed(range: Range) -> Result<(), MapError> {
     Ok(())
 }
 
+/// See [`hal::space_kept`].
+pub fn kept(range: Range) -> Option<Range> {
+    let meets = |kept: &&Range| range.start < kept.end && kept.start < range.end;
+    let fixed = window::reserved().iter().find(meets).copied();
+    let zone = Space::current().texts.lock().zone_in(range);
+    match (fixed, zone) {
+        (Some(fixed), Some(zone)) => Some(if fixed.start < zone.start { fixed } else { zone }),
+        (fixed, zone) => fixed.or(zone),
+    }
+}
+
 /// See [`hal::Platform::space_map`].
 pub fn map(range: Range, backing: Backing, protection: Protection) -> Result<(), MapError> {
     allowed(range)?;
@@ -256,6 +276,11 @@ pub fn map(range: Range, backing: Backing, protection: Protection) -> Result<(),
             (MAP_PRIVATE | MAP_NORESERVE, Some(descriptor), offset)
         }
     };
+    let mut texts = Space::current().texts.lock();
+    if texts.zone_in(range).is_some() {
+        return Err(MapError::Reserved);
+    }
+    texts.replace(range);
     // SAFETY: the range is user memory.
     unsafe {
         host::mmap(
@@ -267,21 +292,34 @@ pub fn map(range: Range, backing: Backing, protection: Protection) -> Result<(),
             offset,
         )
     }
-    .map(drop)
-    .map_err(map_error)
+    .map_err(map_error)?;
+    if let Backing::Private(source) = backing
+        && protection == Protection::READ_EXECUTE
+    {
+        texts.note(range, source);
+    }
+    Ok(())
 }
 
 /// See [`hal::Platform::space_unmap`].
 pub fn unmap(range: Range) -> Result<(), MapError> {
     allowed(range)?;
-    // SAFETY: the range is user memory.
-    unsafe { host::munmap(range.start as usize, range.len() as usize) }.map_err(map_error)
+    let mut texts = Space::current().texts.lock();
+    texts.replace(range);
+    texts.outside_zones(range, |part| {
+        // SAFETY: the range is user memory.
+        unsafe { host::munmap(part.start as usize, part.len() as usize) }.map_err(map_error)
+    })
 }
 
 /// See [`hal::Platform::space_protect`].
 pub fn protect(range: Range, protection: Protection) -> Result<(), MapError> {
     allowed(range)?;
     let (start, length) = (range.start as usize, range.len() as usize);
+    let mut texts = Space::current().texts.lock();
+    if protection != Protection::READ_EXECUTE {
+        texts.put_back(range);
+    }
     // SAFETY: the range is user memory.
     host::check(unsafe { host_call(host::MPROTECT, start, length, bits(protection), 0, 0, 0) })
         .map(drop)
@@ -293,6 +331,12 @@ pub fn move_range(from: Range, to: Range) -> Result<(), MapError> {
     allowed(from)?;
     allowed(to)?;
     let flags = host::MREMAP_MAYMOVE | host::MREMAP_FIXED;
+    let mut texts = Space::current().texts.lock();
+    texts.put_back(from);
+    if texts.zone_in(from).or_else(|| texts.zone_in(to)).is_some() {
+        return Err(MapError::Reserved);
+    }
+    texts.replace(to);
     // SAFETY: both ranges are user memory.
     host::check(unsafe {
         host_call(

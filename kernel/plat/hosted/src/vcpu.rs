@@ -23,8 +23,21 @@ pub struct Vcpu {
     pub registers: AtomicPtr<Registers>,
     /// Where the gateway jumps.
     pub jump: u64,
+    /// Where patched system calls enter the kernel.
+    pub patched_entry: u64,
+    /// After a patched call: the program's address that follows it, and where the code that
+    /// stands there now is. Zero otherwise.
+    pub resume_program: AtomicU64,
+    pub resume_actual: AtomicU64,
     /// The sticky kick: 1 from the kick until user mode or waiting has ended for it.
     pub kicked: AtomicU32,
+    /// The round of [`stop`](crate::stop) that this vCPU has to wait for before it enters a
+    /// program. Checked together with `kicked`, which it follows.
+    pub stop: AtomicU32,
+    /// The last round that it will wait for.
+    pub stop_heeded: AtomicU32,
+    /// System calls that trapped, and that did not.
+    pub calls: [AtomicU64; 2],
     /// Whether it waits for `kicked`.
     waiting: AtomicBool,
     /// The thread that holds the token.
@@ -67,7 +80,13 @@ static VCPUS: [Vcpu; MAX_VCPUS] = [const {
         kernel_rsp: 0,
         registers: AtomicPtr::new(core::ptr::null_mut()),
         jump: 0,
+        patched_entry: 0,
+        resume_program: AtomicU64::new(0),
+        resume_actual: AtomicU64::new(0),
         kicked: AtomicU32::new(0),
+        stop: AtomicU32::new(0),
+        stop_heeded: AtomicU32::new(0),
+        calls: [const { AtomicU64::new(0) }; 2],
         waiting: AtomicBool::new(false),
         holder: AtomicPtr::new(core::ptr::null_mut()),
         holder_ids: AtomicU64::new(0),
@@ -125,8 +144,39 @@ impl Vcpu {
             host::futex_wake(&self.kicked);
             return;
         }
+        self.signal_holder();
+    }
+
+    /// Sends the signal of the kick to the thread that holds the token.
+    pub fn signal_holder(&self) {
         let ids = self.holder_ids.load(Ordering::SeqCst);
         crate::signal::send_kick((ids >> 32) as u32, ids as u32);
+    }
+
+    /// Whether it waits for something to do.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// The pair of addresses that a patched call left.
+    pub fn resume(&self) -> [u64; 2] {
+        [
+            self.resume_program.load(Ordering::Relaxed),
+            self.resume_actual.load(Ordering::Relaxed),
+        ]
+    }
+
+    /// Sets the pair: a program that is entered at the first address goes on at the second.
+    pub fn set_resume(&self, [program, actual]: [u64; 2]) {
+        self.resume_program.store(program, Ordering::Relaxed);
+        self.resume_actual.store(actual, Ordering::Relaxed);
+    }
+
+    /// Counts a system call; only its own thread does.
+    #[inline]
+    pub fn count_call(&self, way: usize) {
+        let count = &self.calls[way];
+        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     /// Marks this vCPU kicked, from its own thread.
@@ -166,10 +216,30 @@ pub unsafe fn init(count: usize, host_cpus: &[u64]) {
         unsafe {
             (*raw).own = raw as u64;
             (*raw).index = index as u32;
+            (*raw).patched_entry = crate::gateway::patched_entry();
         }
         let host_cpu = cpus.next().filter(|_| pin).map_or(UNPINNED, |cpu| cpu as u32);
         vcpu.host_cpu.store(host_cpu, Ordering::Relaxed);
     }
+}
+
+const _: () = assert!(
+    core::mem::offset_of!(Vcpu, stop) == core::mem::offset_of!(Vcpu, kicked) + 4
+        && core::mem::offset_of!(Vcpu, kicked).is_multiple_of(8)
+);
+
+/// Indices of [`Vcpu::calls`].
+pub mod way {
+    pub const TRAPPED: usize = 0;
+    pub const DIRECT: usize = 1;
+}
+
+/// See [`hal::calls_served`].
+pub fn calls_served() -> [u64; 2] {
+    let sum = |way: usize| {
+        VCPUS[..count()].iter().map(|vcpu| vcpu.calls[way].load(Ordering::Relaxed)).sum()
+    };
+    [sum(way::TRAPPED), sum(way::DIRECT)]
 }
 
 /// The word that the timer thread sleeps on, and until when it sleeps.

@@ -82,10 +82,15 @@ pub fn reserved() -> &'static [Range] {
     RESERVED.get().map_or(&[], |(ranges, count)| &ranges[..*count])
 }
 
+/// Whether an address is the boot module's, whose bytes never change.
+pub fn is_module(address: PhysAddr) -> bool {
+    address.0 >= MODULE.load(Ordering::Relaxed)
+}
+
 /// The host file behind a physical address, and the offset in it.
 pub fn file_of(address: PhysAddr) -> (u32, u64) {
     let module = MODULE.load(Ordering::Relaxed);
-    if address.0 >= module {
+    if is_module(address) {
         return (abi_guest::Descriptors::HOSTED.module, address.0 - module);
     }
     (MEMORY_FILE.load(Ordering::Relaxed) as u32, address.0)

@@ -173,8 +173,16 @@ impl Platform for Test {
         None
     }
 
-    fn space_reserved() -> &'static [Range] {
-        &[]
+    fn space_kept(_: Range) -> Option<Range> {
+        None
+    }
+
+    fn user_clock() -> hal::ClockData {
+        hal::ClockData::default()
+    }
+
+    fn calls_served() -> Option<[u64; 2]> {
+        None
     }
 
     fn user_read(_to: *mut u8, from: u64, _length: usize) -> Result<(), UserFault> {

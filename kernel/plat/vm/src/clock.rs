@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use arch::clock_code::Source;
 use arch::cpu;
 
 use crate::apic;
@@ -101,6 +102,15 @@ pub fn monotonic() -> u64 {
 /// Nanoseconds since 1970.
 pub fn realtime() -> u64 {
     REALTIME.load(Ordering::Relaxed) + monotonic()
+}
+
+/// How programs read the same clocks.
+pub fn user_source() -> Source {
+    Source::Counter {
+        scale: SCALE.load(Ordering::Relaxed),
+        start: START.load(Ordering::Relaxed),
+        realtime: REALTIME.load(Ordering::Relaxed),
+    }
 }
 
 /// The counter's value at a time.

@@ -160,8 +160,17 @@ impl Platform for Machine {
         Some(space::resident())
     }
 
-    fn space_reserved() -> &'static [Range] {
-        &[Range { start: 0, end: 0x1_0000 }]
+    fn space_kept(range: Range) -> Option<Range> {
+        const LOWEST: Range = Range { start: 0, end: 0x1_0000 };
+        (range.start < LOWEST.end).then_some(LOWEST)
+    }
+
+    fn user_clock() -> hal::ClockData {
+        hal::ClockData { source: clock::user_source(), vcpu_at: None }
+    }
+
+    fn calls_served() -> Option<[u64; 2]> {
+        None
     }
 
     fn user_read(to: *mut u8, from: u64, length: usize) -> Result<(), UserFault> {
