@@ -184,9 +184,9 @@ platform_interface! { $
 }
 
 pub use symbols::{
-    barrier_all, calls_served, context_run, context_save, device_events, entropy, exit, image_base, monotonic,
-    physical_window, programs_have_gs, realtime, report, space_activate, space_create,
+    barrier_all, calls_served, context_run, context_save, device_events, entropy, exit, image_base,
+    monotonic, physical_window, programs_have_gs, realtime, report, space_activate, space_create,
     space_destroy, space_discard, space_fork, space_kept, space_map, space_move, space_protect,
-    space_resident, space_unmap, stack_allocate, stack_free, user_clock, user_compare_exchange, vcpu_count,
-    vcpu_current, vcpu_kick, vcpu_relax, vcpu_start, vcpu_timer, vcpu_wait,
+    space_resident, space_unmap, stack_allocate, stack_free, user_clock, user_compare_exchange,
+    vcpu_count, vcpu_current, vcpu_kick, vcpu_relax, vcpu_start, vcpu_timer, vcpu_wait,
 };

@@ -160,10 +160,7 @@ impl Vcpu {
 
     /// The pair of addresses that a patched call left.
     pub fn resume(&self) -> [u64; 2] {
-        [
-            self.resume_program.load(Ordering::Relaxed),
-            self.resume_actual.load(Ordering::Relaxed),
-        ]
+        [self.resume_program.load(Ordering::Relaxed), self.resume_actual.load(Ordering::Relaxed)]
     }
 
     /// Sets the pair: a program that is entered at the first address goes on at the second.

@@ -102,8 +102,7 @@ impl Piece {
 
     /// Notes a trap. Whether the piece is hot enough for a copy.
     pub fn note_trap(&self) -> bool {
-        !self.hopeless.load(Ordering::Relaxed)
-            && self.traps.fetch_add(1, Ordering::Relaxed) >= WARM
+        !self.hopeless.load(Ordering::Relaxed) && self.traps.fetch_add(1, Ordering::Relaxed) >= WARM
     }
 
     /// Makes the copy; `distance` finds a place for the zone and gives its distance.
@@ -191,8 +190,9 @@ impl Block {
 
     fn apply(&mut self, length: u64, site: usize, number: u64) {
         // SAFETY: the copy is ours, and only this function, which has the block alone, writes it.
-        let text =
-            unsafe { core::slice::from_raw_parts(self.copy.pointer().cast_const(), length as usize) };
+        let text = unsafe {
+            core::slice::from_raw_parts(self.copy.pointer().cast_const(), length as usize)
+        };
         let entry = offset_of!(Vcpu, patched_entry) as u32;
         let request = Request { text, site, number, distance: self.distance, entry };
         // What is overwritten must not have been overwritten before.
