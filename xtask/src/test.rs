@@ -53,6 +53,8 @@ const STAGES: &[Stage] = &[
     }),
     ("unit tests", Tier::Quick, |_| unit_tests()),
     ("suite on native Linux", Tier::Default, |_| suite::stage("native")),
+    ("suite on process", Tier::Default, |_| suite::stage("process")),
+    ("suite on qemu", Tier::Default, |_| suite::stage("qemu")),
     ("programs on all providers", Tier::Default, |_| guest::stage()),
 ];
 

@@ -16,7 +16,7 @@ use crate::error::Fail;
 use crate::exec::{self, Start};
 use crate::file::{self, FileContext};
 use crate::frames::MEMORY;
-use crate::process::{Identity, NewProcess, Process, credentials_of, next_pid};
+use crate::process::{Identity, NewProcess, Process, next_pid};
 use crate::signal::{ProcessSignals, ThreadSignals};
 use crate::thread::{NewThread, Thread};
 use crate::{procfs, random, report, syscall, system, terminal, time};
@@ -142,7 +142,7 @@ fn try_start(configuration: Configuration) -> Result<(), Refusal> {
     file::set_memory_files(new_tmpfs(0o700));
     let namespace = Namespace::new(Superblock::new(root, 1), MountFlags::NONE, None);
     let context = Arc::new(FileContext::new(namespace));
-    let privileged = credentials_of(0, 0);
+    let privileged = Identity::of(0, 0).checks;
     // Nothing that the system makes is subject to a umask.
     let umask = context.set_umask(0);
     context.with(&privileged, make_devices);
@@ -154,9 +154,10 @@ fn try_start(configuration: Configuration) -> Result<(), Refusal> {
     }
     context.set_umask(umask);
     let (uid, gid) = configuration.user;
-    let credentials = credentials_of(uid, gid);
+    let identity = Arc::new(Identity::of(uid, gid));
+    let credentials = &identity.checks;
     let directory = context
-        .with(&credentials, |context| {
+        .with(credentials, |context| {
             context.resolve(
                 None,
                 &configuration.working_directory,
@@ -169,7 +170,7 @@ fn try_start(configuration: Configuration) -> Result<(), Refusal> {
 
     let program = configuration.program.clone();
     let prepared = context
-        .with(&credentials, |context| {
+        .with(credentials, |context| {
             let location = context.resolve(None, &program, Final::Follow, Resolve::default())?;
             exec::prepare(
                 context,
@@ -190,18 +191,16 @@ fn try_start(configuration: Configuration) -> Result<(), Refusal> {
         parent: Weak::new(),
         group: pid,
         session: pid,
-        credentials: Arc::new(credentials),
-        identity: Identity::of(uid, gid),
+        identity: Arc::clone(&identity),
         limits: Default::default(),
         signals: ProcessSignals::new(),
-        executable: Some(prepared.location().clone()),
+        executable: Some(prepared.executable()),
         exit_signal: 0,
     });
-    let (memory, registers) =
-        exec::load_into_new(&prepared, exec::identities(&process), |memory| {
-            sched::set_space(Some(Arc::clone(&memory.space)));
-        })
-        .map_err(|_| no_memory())?;
+    let (memory, registers) = exec::load_into_new(&prepared, (&identity, false), |memory| {
+        sched::set_space(Some(Arc::clone(&memory.space)));
+    })
+    .map_err(|_| no_memory())?;
     sched::set_space(None);
     let files = file::standard_streams().map_err(|_| no_memory())?;
     let mut name = [0; 16];
@@ -215,6 +214,7 @@ fn try_start(configuration: Configuration) -> Result<(), Refusal> {
         context,
         memory,
         name,
+        identity,
         signals: ThreadSignals::new(0),
         clear_on_exit: 0,
     };

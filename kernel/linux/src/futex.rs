@@ -125,7 +125,7 @@ fn new_waiter(thread: &Thread, key: Key, mask: u32) -> Arc<Waiter> {
         key: SpinLock::new(rank::FUTEX_WAITER, key),
         mask,
         woken: AtomicBool::new(false),
-        tid: thread.tid,
+        tid: thread.tid(),
         sequence: AtomicU64::new(0),
     })
 }
@@ -319,11 +319,11 @@ pub fn futex(
 fn lock_inheriting(thread: &Thread, key: Key, address: u64, deadline: Option<u64>) -> Result {
     loop {
         let word: u32 = user::read(address)?;
-        if word & TID == thread.tid {
+        if word & TID == thread.tid() {
             return fail(Errno::EDEADLK);
         }
         if word & TID == 0 {
-            let new = word & OWNER_DIED | thread.tid | word & WAITERS;
+            let new = word & OWNER_DIED | thread.tid() | word & WAITERS;
             if hal::user_compare_exchange(address, word, new)? == word {
                 return Ok(0);
             }
@@ -341,7 +341,7 @@ fn lock_inheriting(thread: &Thread, key: Key, address: u64, deadline: Option<u64
         }
         sleep(thread, &waiter, deadline)?;
         // The owner made us the owner.
-        if user::read::<u32>(address)? & TID == thread.tid {
+        if user::read::<u32>(address)? & TID == thread.tid() {
             return Ok(0);
         }
     }
@@ -350,7 +350,7 @@ fn lock_inheriting(thread: &Thread, key: Key, address: u64, deadline: Option<u64
 fn unlock_inheriting(thread: &Thread, key: Key, address: u64) -> Result {
     loop {
         let word: u32 = user::read(address)?;
-        if word & TID != thread.tid {
+        if word & TID != thread.tid() {
             return fail(Errno::EPERM);
         }
         let mut bucket = BUCKET[index(key)].lock();
@@ -441,7 +441,7 @@ fn release_one(thread: &Thread, address: u64, pending: bool) {
         // Unlocked, but whoever waits was not woken yet.
         return wake_one(thread, address);
     }
-    while word & TID == thread.tid {
+    while word & TID == thread.tid() {
         match hal::user_compare_exchange(address, word, word & WAITERS | OWNER_DIED) {
             Ok(found) if found == word => {
                 if word & WAITERS != 0 {

@@ -138,7 +138,6 @@ pub fn prctl(thread: &Thread, [option, first, second, third, fourth, _]: [u64; 6
     const SET_DUMPABLE: u32 = 4;
     const SET_NAME: u32 = 15;
     const GET_NAME: u32 = 16;
-    const CAPBSET_READ: u32 = 23;
     const SET_TIMERSLACK: u32 = 29;
     const GET_TIMERSLACK: u32 = 30;
     const SET_CHILD_SUBREAPER: u32 = 36;
@@ -147,6 +146,10 @@ pub fn prctl(thread: &Thread, [option, first, second, third, fourth, _]: [u64; 6
     const GET_NO_NEW_PRIVS: u32 = 39;
     const SET_VMA: u32 = 0x5356_4d41;
     let process = &thread.process;
+    let on_capabilities = [first, second, third, fourth];
+    if let Some(result) = crate::process::control(thread, option as u32, on_capabilities) {
+        return result;
+    }
     match option as u32 {
         SET_PDEATHSIG => {
             if first > 64 {
@@ -165,7 +168,6 @@ pub fn prctl(thread: &Thread, [option, first, second, third, fourth, _]: [u64; 6
             thread.set_name(&name);
         }
         GET_NAME => user::write_bytes(first, &thread.name())?,
-        CAPBSET_READ => return if first <= 40 { Ok(1) } else { fail(Errno::EINVAL) },
         SET_TIMERSLACK => {}
         GET_TIMERSLACK => return Ok(50_000),
         SET_CHILD_SUBREAPER => process.subreaper.store(first != 0, Ordering::Relaxed),

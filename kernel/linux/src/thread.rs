@@ -12,23 +12,25 @@ use trace::Event;
 use crate::error::{Fail, Result};
 use crate::file::{FileContext, FileTable};
 use crate::memory::Memory;
-use crate::process::Process;
+use crate::process::{Identity, Process};
 use crate::signal::{self, ThreadSignals};
 use crate::{rank, syscall};
 
 /// A thread of a process.
 pub struct Thread {
     /// Its identity; that of the first thread is the process's.
-    pub tid: u32,
+    tid: AtomicU32,
     /// The process.
     pub process: Arc<Process>,
-    /// Open files.
-    pub files: Arc<FileTable>,
-    /// Root, working directory, umask.
-    pub context: Arc<FileContext>,
+    /// The open files that it started with, and those that it has had since `unshare(2)`.
+    files: Arc<FileTable>,
+    own_files: SpinLock<Option<Arc<FileTable>>>,
+    has_own_files: AtomicBool,
+    context: SpinLock<Arc<FileContext>>,
     memory: SpinLock<Arc<Memory>>,
     task: SpinLock<Option<Arc<Task>>>,
     name: SpinLock<[u8; 16]>,
+    identity: SpinLock<Arc<Identity>>,
     /// Signals of this thread.
     pub signals: ThreadSignals,
     /// Where to store 0 and wake a waiter at its end (`set_tid_address(2)`).
@@ -49,6 +51,27 @@ pub struct Thread {
     pub vfork_done: SpinLock<Option<Arc<Task>>>,
 }
 
+/// The open files of a thread. Hardly any has others than it started with: those cost no
+/// reference.
+pub enum Files<'a> {
+    /// Those that it started with.
+    First(&'a Arc<FileTable>),
+    /// Those since `unshare(2)`.
+    Own(Arc<FileTable>),
+}
+
+impl core::ops::Deref for Files<'_> {
+    type Target = Arc<FileTable>;
+
+    #[inline]
+    fn deref(&self) -> &Arc<FileTable> {
+        match self {
+            Self::First(files) => files,
+            Self::Own(files) => files,
+        }
+    }
+}
+
 /// What a thread is made from.
 pub struct NewThread {
     pub tid: u32,
@@ -57,6 +80,7 @@ pub struct NewThread {
     pub context: Arc<FileContext>,
     pub memory: Arc<Memory>,
     pub name: [u8; 16],
+    pub identity: Arc<Identity>,
     pub signals: ThreadSignals,
     pub clear_on_exit: u64,
 }
@@ -66,13 +90,16 @@ impl Thread {
     pub fn create(new: NewThread, registers: UserContext) -> Option<(Arc<Self>, Arc<Task>)> {
         let space = Arc::clone(&new.memory.space);
         let thread = Arc::new(Self {
-            tid: new.tid,
+            tid: AtomicU32::new(new.tid),
             process: new.process,
             files: new.files,
-            context: new.context,
+            own_files: SpinLock::new(rank::PROCESS, None),
+            has_own_files: AtomicBool::new(false),
+            context: SpinLock::new(rank::PROCESS, new.context),
             memory: SpinLock::new(rank::PROCESS, new.memory),
             task: SpinLock::new(rank::PROCESS, None),
             name: SpinLock::new(rank::PROCESS, new.name),
+            identity: SpinLock::new(rank::CREDENTIALS, new.identity),
             signals: new.signals,
             clear_on_exit: AtomicU64::new(new.clear_on_exit),
             set_at_start: AtomicU64::new(0),
@@ -98,6 +125,51 @@ impl Thread {
         task.extension()?.downcast_ref::<Arc<Self>>().cloned()
     }
 
+    /// Its identity; that of the first thread is the process's.
+    #[inline]
+    pub fn tid(&self) -> u32 {
+        self.tid.load(Ordering::Relaxed)
+    }
+
+    /// Becomes the first thread of its process, which has ended; for `execve(2)`.
+    pub(crate) fn become_first(&self) {
+        self.tid.store(self.process.pid, Ordering::Relaxed);
+    }
+
+    /// Open files.
+    #[inline]
+    pub fn files(&self) -> Files<'_> {
+        if self.has_own_files.load(Ordering::Acquire)
+            && let Some(own) = &*self.own_files.lock()
+        {
+            return Files::Own(Arc::clone(own));
+        }
+        Files::First(&self.files)
+    }
+
+    /// Shares its open files with nobody any more.
+    pub fn unshare_files(&self) {
+        let shared = self.files();
+        if shared.is_shared() {
+            let old = self.own_files.lock().replace(Arc::new(shared.duplicate()));
+            self.has_own_files.store(true, Ordering::Release);
+            shared.leave();
+            drop(old);
+        }
+    }
+
+    /// Root, working directory, umask.
+    pub fn context(&self) -> Arc<FileContext> {
+        Arc::clone(&self.context.lock())
+    }
+
+    /// Shares root, working directory and umask with nobody any more.
+    pub fn unshare_context(&self) {
+        let own = Arc::new(self.context().duplicate());
+        let old = core::mem::replace(&mut *self.context.lock(), own);
+        drop(old);
+    }
+
     /// Its memory.
     pub fn memory(&self) -> Arc<Memory> {
         Arc::clone(&self.memory.lock())
@@ -109,6 +181,26 @@ impl Thread {
         let old = core::mem::replace(&mut *self.memory.lock(), memory);
         sched::set_space(Some(space));
         drop(old);
+    }
+
+    /// Who it acts for.
+    pub fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.identity.lock())
+    }
+
+    /// Changes who it acts for. Only the thread itself does that.
+    pub fn set_identity(&self, identity: Identity) {
+        let identity = Arc::new(identity);
+        if self.tid() == self.process.pid {
+            self.process.set_identity(Arc::clone(&identity));
+        }
+        let old = core::mem::replace(&mut *self.identity.lock(), identity);
+        drop(old);
+    }
+
+    /// Whether it has a capability, by Linux's number.
+    pub fn has_capability(&self, number: u32) -> bool {
+        self.identity.lock().can(number)
     }
 
     /// Makes the thread store its identity when it starts.
@@ -179,7 +271,7 @@ fn run(thread: &Arc<Thread>) {
     let address = thread.set_at_start.load(Ordering::Relaxed);
     if address != 0 {
         // As on Linux, a bad address is not an error.
-        let _ = crate::user::write(address, &thread.tid);
+        let _ = crate::user::write(address, &thread.tid());
     }
     loop {
         if thread.attention.load(Ordering::Relaxed) {
@@ -189,7 +281,7 @@ fn run(thread: &Arc<Thread>) {
             UserExit::Syscall => syscall::dispatch(thread),
             UserExit::Interrupted => sched::preempt(),
             UserExit::Fault { address, access, cause } => {
-                trace::record(Event::Fault, u64::from(thread.tid), address);
+                trace::record(Event::Fault, u64::from(thread.tid()), address);
                 signal::from_fault(thread, address, access, cause);
             }
             UserExit::Exception(exception) => signal::from_exception(thread, exception),

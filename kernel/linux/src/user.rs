@@ -130,6 +130,12 @@ impl Buffer {
         Ok(Self { first: IoVec::default(), rest, next: 0 })
     }
 
+    /// The pieces that are left.
+    pub fn pieces(&self) -> impl Iterator<Item = IoVec> {
+        let first = Some(self.first).filter(|first| first.length > 0);
+        first.into_iter().chain(self.rest[self.next..].iter().copied())
+    }
+
     /// Bytes that are left.
     pub fn left(&self) -> u64 {
         self.first.length + self.rest[self.next..].iter().map(|piece| piece.length).sum::<u64>()

@@ -8,6 +8,7 @@ use core::ops::ControlFlow;
 use errno::Errno;
 use lock::SpinLock;
 
+use crate::exclusion::Users;
 use crate::location::Location;
 use crate::memory::{Extent, Intent};
 use crate::ranks;
@@ -477,8 +478,11 @@ pub trait Content: Send + Sync {
     }
 }
 
-/// A slot on an inode for an object of another layer.
-pub struct Attachment(SpinLock<Option<Arc<dyn Any + Send + Sync>>>);
+/// A slot on an inode for an object of another layer, and who uses its data how.
+pub struct Attachment {
+    object: SpinLock<Option<Arc<dyn Any + Send + Sync>>>,
+    users: Users,
+}
 
 impl Default for Attachment {
     fn default() -> Self {
@@ -489,12 +493,17 @@ impl Default for Attachment {
 impl Attachment {
     /// An empty slot.
     pub const fn new() -> Self {
-        Self(SpinLock::new(ranks::ATTACHMENT, None))
+        Self { object: SpinLock::new(ranks::ATTACHMENT, None), users: Users::new() }
+    }
+
+    /// Who writes and who executes the inode's file.
+    pub(crate) fn users(&self) -> &Users {
+        &self.users
     }
 
     /// The object, if it is of type `T`.
     pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        let object = self.0.lock().clone()?;
+        let object = self.object.lock().clone()?;
         object.downcast().ok()
     }
 
@@ -505,7 +514,7 @@ impl Attachment {
             return object;
         }
         let new = Arc::new(make());
-        let mut slot = self.0.lock();
+        let mut slot = self.object.lock();
         if let Some(Ok(object)) = slot.clone().map(|object| object.downcast()) {
             drop(slot);
             return object;
@@ -519,6 +528,6 @@ impl Attachment {
 
     /// Takes the object out.
     pub fn take(&self) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.0.lock().take()
+        self.object.lock().take()
     }
 }

@@ -25,6 +25,7 @@ extern crate alloc;
 mod context;
 mod credentials;
 mod dentry;
+mod exclusion;
 mod file_lock;
 mod filesystem;
 mod inode;
@@ -40,6 +41,7 @@ mod walk;
 pub use context::Context;
 pub use credentials::{Access, Capability, Credentials};
 pub use dentry::Dentry;
+pub use exclusion::{ExecuteAccess, WriteAccess};
 pub use file_lock::{Conflict, FileLocks, LockKind, LockRange, Owner};
 pub use filesystem::{FileSystem, Statistics, Superblock};
 pub use inode::{

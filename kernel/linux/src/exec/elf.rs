@@ -102,9 +102,6 @@ impl Program {
         for part in table.iter() {
             program.add(&part, header.e_phoff)?;
         }
-        if program.segments.is_empty() {
-            return fail(Errno::ENOEXEC);
-        }
         Ok(program)
     }
 

@@ -8,15 +8,16 @@ mod vdso;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use errno::Errno;
 use hal::UserContext;
-use vfs::{Access, Context, Final, Kind, Location, Resolve};
+use vfs::{Access, Context, ExecuteAccess, Final, Kind, Location, MountFlags, Resolve, mode};
 
 use crate::error::{Result, fail};
 use crate::file::AT_FDCWD;
 use crate::memory::Memory;
-use crate::process::end_group;
+use crate::process::{Identity, end_group, for_program};
 use crate::signal::number::SIGKILL;
 use crate::thread::Thread;
 use crate::user;
@@ -36,17 +37,24 @@ pub struct Start {
     pub environment: Vec<Vec<u8>>,
 }
 
+/// The file that a process runs. Nobody can write to it meanwhile.
+pub struct Executable {
+    /// Where it is.
+    pub location: Location,
+    _access: ExecuteAccess,
+}
+
 /// A program that was found and read as far as needed to say that it can start.
 pub struct Prepared {
     start: Start,
     program: Program,
     interpreter: Option<Program>,
+    executable: Arc<Executable>,
 }
 
 /// Finds and checks a program, and the interpreter that it names. Nothing is changed yet.
 pub fn prepare(context: &Context<'_>, start: Start) -> Result<Prepared> {
-    let start = script::resolve(context, start)?;
-    check(context, &start.location)?;
+    let (start, access) = script::resolve(context, start)?;
     let program = Program::read(&start.location)?;
     let interpreter = match &program.interpreter {
         None => None,
@@ -58,21 +66,42 @@ pub fn prepare(context: &Context<'_>, start: Start) -> Result<Prepared> {
             Some(interpreter)
         }
     };
-    Ok(Prepared { start, program, interpreter })
+    let empty = |program: &Program| program.segments.is_empty();
+    if empty(&program) || interpreter.as_ref().is_some_and(empty) {
+        return fail(Errno::ENOEXEC);
+    }
+    let executable = Arc::new(Executable { location: start.location.clone(), _access: access });
+    Ok(Prepared { start, program, interpreter, executable })
 }
 
-/// Whether a file may be executed.
-fn check(context: &Context<'_>, location: &Location) -> Result<()> {
+/// Whether a file may be executed, and the right to do so.
+fn check(context: &Context<'_>, location: &Location) -> Result<ExecuteAccess> {
     if location.kind() != Kind::File {
         return fail(Errno::EACCES);
     }
-    Ok(context.check(location, Access::EXECUTE)?)
+    context.check(location, Access::EXECUTE)?;
+    Ok(ExecuteAccess::take(location.inode())?)
 }
 
 impl Prepared {
     /// The program's file.
-    pub fn location(&self) -> &Location {
-        &self.program.location
+    pub fn executable(&self) -> Arc<Executable> {
+        Arc::clone(&self.executable)
+    }
+
+    /// Who the program acts for when `old` starts it, and whether it must distrust its environment.
+    /// `trusted`: set-id bits of its file count.
+    fn identity(&self, old: &Identity, trusted: bool) -> (Identity, bool) {
+        let location = &self.executable.location;
+        if !trusted || location.mount().flags().has(MountFlags::NO_SUID) {
+            return for_program(old, [None, None]);
+        }
+        let (uid, gid, permissions) = location.inode().access();
+        // Without the bit for executing, the group's set-id bit means something else.
+        const GROUP: u16 = mode::SET_GID | 0o010;
+        let user = permissions & mode::SET_UID != 0;
+        let group = permissions & GROUP == GROUP;
+        for_program(old, [user.then_some(uid), group.then_some(gid)])
     }
 
     /// The last part of the program's name, which becomes the thread's.
@@ -86,7 +115,7 @@ impl Prepared {
         &self,
         memory: &mut crate::memory::Layout,
         into: &Memory,
-        identity: stack::Identities,
+        identity: (&Identity, bool),
     ) -> Result<UserContext> {
         let loaded = load(&self.program, self.interpreter.as_ref(), into, memory)?;
         let stack_pointer = stack::build(&self.start, &loaded, into, memory, identity)?;
@@ -101,7 +130,7 @@ impl Prepared {
 /// new memory the caller's.
 pub fn load_into_new(
     prepared: &Prepared,
-    identity: stack::Identities,
+    identity: (&Identity, bool),
     activate: impl FnOnce(&Arc<Memory>),
 ) -> Result<(Arc<Memory>, UserContext)> {
     let mut layout = crate::memory::Layout::draw();
@@ -111,17 +140,6 @@ pub fn load_into_new(
     let context = prepared.load(&mut layout, &memory, identity)?;
     memory.set_layout(layout);
     Ok((memory, context))
-}
-
-/// The identities that the initial stack tells.
-pub fn identities(thread_process: &crate::process::Process) -> stack::Identities {
-    let identity = *thread_process.identity.lock();
-    stack::Identities {
-        uid: identity.uid,
-        effective_uid: identity.effective_uid,
-        gid: identity.gid,
-        effective_gid: identity.effective_gid,
-    }
 }
 
 /// Bytes that arguments and environment may take, as with Linux's default stack limit.
@@ -151,7 +169,7 @@ pub fn execveat(
     }
     let prepared = thread.with_context(|context| -> Result<Prepared> {
         let location = if path.is_empty() && options & AT_EMPTY_PATH != 0 {
-            let file = thread.files.get_any(directory)?;
+            let file = thread.files().get_any(directory)?;
             file.location.clone().ok_or(Errno::EACCES)?
         } else {
             let at = thread.directory(directory, &path)?;
@@ -171,26 +189,44 @@ pub fn execveat(
         prepare(context, Start { location, name, arguments, environment })
     })?;
 
+    let trusted = !thread.process.no_new_privileges.load(Ordering::Relaxed);
+    let (identity, is_secure) = prepared.identity(&thread.identity(), trusted);
+
     // From here on there is no way back: the old program is gone.
-    crate::process::leave_alone(thread)?;
-    let loaded = load_into_new(&prepared, identities(&thread.process), |memory| {
+    crate::process::become_only_thread(thread)?;
+    crate::futex::release_robust(thread);
+    let loaded = load_into_new(&prepared, (&identity, is_secure), |memory| {
         thread.replace_memory(Arc::clone(memory));
     });
     let Ok((_, new)) = loaded else {
         crate::report::out_of_memory(thread);
         end_group(thread, crate::process::Status::Killed { signal: SIGKILL, core: false })
     };
-    thread.set_name(prepared.short_name());
-    thread.process.set_executable(Some(prepared.location().clone()));
-    thread.process.has_executed.store(true, core::sync::atomic::Ordering::Relaxed);
-    thread.files.close_on_exec();
-    thread.process.signals.reset_handlers();
-    thread.process.timers.clear_posix();
-    thread.signals.reset_stack();
-    thread.clear_on_exit.store(0, core::sync::atomic::Ordering::Relaxed);
-    thread.robust_list.store(0, core::sync::atomic::Ordering::Relaxed);
+    forget_old_program(thread, &prepared);
+    let process = &thread.process;
+    if is_secure {
+        process.parent_death_signal.store(0, Ordering::Relaxed);
+    }
+    let is_own = identity.uid == identity.effective_uid && identity.gid == identity.effective_gid;
+    thread.set_identity(identity);
+    process.dumpable.store(is_own, Ordering::Relaxed);
     crate::process::finish_vfork(thread);
     let mut context = sched::context();
     context.restart(new.registers);
     Ok(0)
+}
+
+/// What a process does not keep when it starts another program.
+fn forget_old_program(thread: &Thread, prepared: &Prepared) {
+    let process = &thread.process;
+    thread.set_name(prepared.short_name());
+    process.set_executable(Some(prepared.executable()));
+    process.has_executed.store(true, Ordering::Relaxed);
+    thread.unshare_files();
+    thread.files().close_on_exec();
+    process.signals.reset_handlers();
+    process.timers.clear_posix();
+    thread.signals.reset_stack();
+    thread.clear_on_exit.store(0, Ordering::Relaxed);
+    thread.robust_list.store(0, Ordering::Relaxed);
 }

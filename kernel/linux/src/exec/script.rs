@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use errno::Errno;
-use vfs::{Context, Final, Resolve};
+use vfs::{Context, ExecuteAccess, Final, Resolve};
 
 use super::Start;
 use crate::error::{Result, fail};
@@ -14,13 +14,14 @@ use crate::user::Collected;
 const MAX_DEPTH: usize = 5;
 const MAX_LINE: usize = 256;
 
-/// Replaces a script by its interpreter, with the arguments that it gets.
-pub fn resolve(context: &Context<'_>, mut start: Start) -> Result<Start> {
-    for _ in 0..MAX_DEPTH {
-        super::check(context, &start.location)?;
+/// Replaces a script by its interpreter, with the arguments that it gets. Gives the right to
+/// execute what is left.
+pub fn resolve(context: &Context<'_>, mut start: Start) -> Result<(Start, ExecuteAccess)> {
+    for _ in 0..=MAX_DEPTH {
+        let access = super::check(context, &start.location)?;
         let mut sink = Collected::new(MAX_LINE);
         read_pages(&**start.location.inode(), &mut sink, 0)?;
-        let Some(line) = sink.bytes.strip_prefix(b"#!") else { return Ok(start) };
+        let Some(line) = sink.bytes.strip_prefix(b"#!") else { return Ok((start, access)) };
         let (path, argument) = parse(line, sink.bytes.len() == MAX_LINE)?;
         let location = context.resolve(None, &path, Final::Follow, Resolve::default())?;
         let mut arguments: Vec<Vec<u8>> = Vec::with_capacity(start.arguments.len() + 2);

@@ -5,20 +5,8 @@ use alloc::vec::Vec;
 use super::{Loaded, Start};
 use crate::error::Result;
 use crate::memory::{Layout, Memory, StartedWith, joined};
+use crate::process::Identity;
 use crate::{random, user};
-
-/// The identities that the auxiliary vector tells.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Identities {
-    /// Real user.
-    pub uid: u32,
-    /// Effective user.
-    pub effective_uid: u32,
-    /// Real group.
-    pub gid: u32,
-    /// Effective group.
-    pub effective_gid: u32,
-}
 
 /// Strings and words, growing down.
 struct Builder {
@@ -46,7 +34,7 @@ pub fn build(
     loaded: &Loaded,
     memory: &Memory,
     layout: &mut Layout,
-    identities: Identities,
+    (identity, is_secure): (&Identity, bool),
 ) -> Result<u64> {
     let mut builder = Builder { position: layout.stack_top - 8 };
     let name = builder.string(&start.name)?;
@@ -69,30 +57,24 @@ pub fn build(
 
     let features = arch::cpu::cpuid(1, 0).edx;
     let auxiliary: [(u64, u64); 19] = [
-        (33, loaded.vdso),                         // AT_SYSINFO_EHDR
-        (6, 4096),                                 // AT_PAGESZ
-        (16, u64::from(features)),                 // AT_HWCAP
-        (17, crate::time::TICKS),                  // AT_CLKTCK
-        (3, loaded.headers.0),                     // AT_PHDR
-        (4, 56),                                   // AT_PHENT
-        (5, loaded.headers.1),                     // AT_PHNUM
-        (7, loaded.interpreter_base),              // AT_BASE
-        (8, 0),                                    // AT_FLAGS
-        (9, loaded.program_entry),                 // AT_ENTRY
-        (11, u64::from(identities.uid)),           // AT_UID
-        (12, u64::from(identities.effective_uid)), // AT_EUID
-        (13, u64::from(identities.gid)),           // AT_GID
-        (14, u64::from(identities.effective_gid)), // AT_EGID
-        (
-            23,
-            u64::from(
-                identities.uid != identities.effective_uid
-                    || identities.gid != identities.effective_gid,
-            ),
-        ), // AT_SECURE
-        (25, random),                              // AT_RANDOM
-        (31, name),                                // AT_EXECFN
-        (15, platform),                            // AT_PLATFORM
+        (33, loaded.vdso),                       // AT_SYSINFO_EHDR
+        (6, 4096),                               // AT_PAGESZ
+        (16, u64::from(features)),               // AT_HWCAP
+        (17, crate::time::TICKS),                // AT_CLKTCK
+        (3, loaded.headers.0),                   // AT_PHDR
+        (4, 56),                                 // AT_PHENT
+        (5, loaded.headers.1),                   // AT_PHNUM
+        (7, loaded.interpreter_base),            // AT_BASE
+        (8, 0),                                  // AT_FLAGS
+        (9, loaded.program_entry),               // AT_ENTRY
+        (11, u64::from(identity.uid)),           // AT_UID
+        (12, u64::from(identity.effective_uid)), // AT_EUID
+        (13, u64::from(identity.gid)),           // AT_GID
+        (14, u64::from(identity.effective_gid)), // AT_EGID
+        (23, u64::from(is_secure)),              // AT_SECURE
+        (25, random),                            // AT_RANDOM
+        (31, name),                              // AT_EXECFN
+        (15, platform),                          // AT_PLATFORM
         (0, 0),
     ];
     memory.set_started_with(StartedWith {

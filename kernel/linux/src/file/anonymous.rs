@@ -26,7 +26,7 @@ impl Inode for Unnamed {
     fn metadata(&self) -> Metadata {
         let metadata = metadata_of(&self.open).0;
         // Nobody else gets here.
-        let owner = with_current(|thread| *thread.process.identity.lock());
+        let owner = with_current(|thread| thread.identity());
         match owner {
             Some(owner) => {
                 Metadata { uid: owner.effective_uid, gid: owner.effective_gid, ..metadata }

@@ -48,7 +48,7 @@ pub fn chmod(thread: &Thread, [path, mode, ..]: [u64; 6]) -> Result {
 
 /// `fchmod(2)`.
 pub fn fchmod(thread: &Thread, [descriptor, mode, ..]: [u64; 6]) -> Result {
-    let location = place_of(&*thread.files.get(descriptor)?)?;
+    let location = place_of(&*thread.files().get(descriptor)?)?;
     thread.with_context(|context| context.change_mode(&location, (mode & 0o7777) as u16))?;
     Ok(0)
 }
@@ -82,7 +82,7 @@ pub fn lchown(thread: &Thread, [path, uid, gid, ..]: [u64; 6]) -> Result {
 
 /// `fchown(2)`.
 pub fn fchown(thread: &Thread, [descriptor, uid, gid, ..]: [u64; 6]) -> Result {
-    let location = place_of(&*thread.files.get(descriptor)?)?;
+    let location = place_of(&*thread.files().get(descriptor)?)?;
     change_owner(thread, &location, uid, gid)
 }
 
@@ -102,7 +102,7 @@ fn change_times(
         if options != 0 {
             return fail(Errno::EINVAL);
         }
-        place_of(&*thread.files.get(directory)?)?
+        place_of(&*thread.files().get(directory)?)?
     } else {
         let path = user::read_path(path)?;
         found(find_at(thread, directory, &path, options)?)?

@@ -90,8 +90,8 @@ const AT_FDCWD: i32 = -100;
 impl Thread {
     /// Calls `with` with the thread's file-system context.
     pub fn with_context<T>(&self, with: impl FnOnce(&Context<'_>) -> T) -> T {
-        let credentials = self.process.credentials();
-        self.context.with(&credentials, with)
+        let identity = self.identity();
+        self.context().with(&identity.checks, with)
     }
 
     /// The directory that a relative path starts from; `None` is the working directory. For an
@@ -100,7 +100,7 @@ impl Thread {
         if descriptor as i32 == AT_FDCWD || path.first() == Some(&b'/') {
             return Ok(None);
         }
-        let file = self.files.get_any(descriptor)?;
+        let file = self.files().get_any(descriptor)?;
         match &file.location {
             Some(location) => Ok(Some(location.clone())),
             None => fail(Errno::ENOTDIR),

@@ -50,7 +50,7 @@ impl Form {
 fn read_entries(thread: &Thread, file: &OpenFile, form: Form, to: u64, room: u64) -> Result {
     let Some(location) = &file.location else { return fail(Errno::ENOTDIR) };
     let room = usize::try_from(room as u32).map_or(LARGEST, |room| room.min(LARGEST));
-    let (root, _) = thread.context.places();
+    let (root, _) = thread.context().places();
     let mut position = file.position();
     let mut bytes = Vec::with_capacity(room.min(4096));
     let mut next = *position;
@@ -76,19 +76,19 @@ fn read_entries(thread: &Thread, file: &OpenFile, form: Form, to: u64, room: u64
 
 /// `getdents64(2)`.
 pub fn getdents64(thread: &Thread, [descriptor, to, room, ..]: [u64; 6]) -> Result {
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     read_entries(thread, &file, Form::New, to, room)
 }
 
 /// `getdents(2)`.
 pub fn getdents(thread: &Thread, [descriptor, to, room, ..]: [u64; 6]) -> Result {
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     read_entries(thread, &file, Form::Old, to, room)
 }
 
 /// `getcwd(2)`.
 pub fn getcwd(thread: &Thread, [to, size, ..]: [u64; 6]) -> Result {
-    let (root, cwd) = thread.context.places();
+    let (root, cwd) = thread.context().places();
     let path = cwd.path(&root);
     if path.deleted {
         return fail(Errno::ENOENT);
@@ -125,31 +125,31 @@ fn directory_at(thread: &Thread, path: u64) -> Result<Location> {
 /// `chdir(2)`.
 pub fn chdir(thread: &Thread, [path, ..]: [u64; 6]) -> Result {
     let location = directory_at(thread, path)?;
-    thread.context.set_cwd(location);
+    thread.context().set_cwd(location);
     Ok(0)
 }
 
 /// `fchdir(2)`.
 pub fn fchdir(thread: &Thread, [descriptor, ..]: [u64; 6]) -> Result {
-    let file = thread.files.get_any(descriptor)?;
+    let file = thread.files().get_any(descriptor)?;
     let location = file.location.clone().filter(|place| place.kind() == Kind::Directory);
     let location = location.ok_or(Errno::ENOTDIR)?;
     thread.with_context(|context| context.check(&location, Access::EXECUTE))?;
-    thread.context.set_cwd(location);
+    thread.context().set_cwd(location);
     Ok(0)
 }
 
 /// `chroot(2)`.
 pub fn chroot(thread: &Thread, [path, ..]: [u64; 6]) -> Result {
     let location = directory_at(thread, path)?;
-    if !thread.process.has_capability(SYS_CHROOT) {
+    if !thread.has_capability(SYS_CHROOT) {
         return fail(Errno::EPERM);
     }
-    thread.context.set_root(location);
+    thread.context().set_root(location);
     Ok(0)
 }
 
 /// `umask(2)`.
 pub fn umask(thread: &Thread, [mask, ..]: [u64; 6]) -> Result {
-    Ok(u64::from(thread.context.set_umask((mask & 0o777) as u16)))
+    Ok(u64::from(thread.context().set_umask((mask & 0o777) as u16)))
 }

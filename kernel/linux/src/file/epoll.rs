@@ -195,8 +195,8 @@ pub fn epoll_ctl(thread: &Thread, [epoll, operation, descriptor, event, ..]: [u6
     const MODIFY: u32 = 3;
     let operation = operation as u32;
     let mut setting = if operation == DELETE { EpollEvent::default() } else { user::read(event)? };
-    let own = thread.files.get(epoll)?;
-    let target = thread.files.get(descriptor)?;
+    let own = thread.files().get(epoll)?;
+    let target = thread.files().get(descriptor)?;
     let Some(notifier) = target.file.notifier() else { return fail(Errno::EPERM) };
     if Arc::ptr_eq(&own, &target) {
         return fail(Errno::EINVAL);
@@ -274,7 +274,7 @@ fn wait_until(thread: &Thread, epoll: u64, to: u64, limit: u64, deadline: u64) -
     if to.saturating_add((limit * EpollEvent::SIZE) as u64) > crate::memory::TASK_END {
         return fail(Errno::EFAULT);
     }
-    let open = thread.files.get(epoll)?;
+    let open = thread.files().get(epoll)?;
     let epoll = epoll_of(&open)?;
     let found = open.wait_for(thread, deadline != 0, deadline, || {
         let found = epoll.collect(limit);

@@ -13,9 +13,9 @@ use crate::user::{self, Buffer};
 /// A write to a stream that nobody reads raises a signal as well.
 pub fn with_broken_pipe(thread: &Thread, result: Result<usize>) -> Result {
     if result == Err(Fail::Errno(Errno::EPIPE))
-        && let Some(own) = thread.process.thread(thread.tid)
+        && let Some(own) = thread.process.thread(thread.tid())
     {
-        signal::send_to_thread(&own, SIGPIPE, Info::user(&thread.process));
+        signal::send_to_thread(&own, SIGPIPE, Info::user(thread));
     }
     result.map(|count| count as u64)
 }
@@ -32,13 +32,13 @@ fn whole_buffer(allowed: bool, base: u64, length: u64) -> Result<Buffer> {
 
 /// `read(2)`.
 pub fn read(thread: &Thread, [descriptor, buffer, count, ..]: [u64; 6]) -> Result {
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     file.read(thread, &mut whole_buffer(file.may_read(), buffer, count)?).map(|count| count as u64)
 }
 
 /// `write(2)`.
 pub fn write(thread: &Thread, [descriptor, buffer, count, ..]: [u64; 6]) -> Result {
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     with_broken_pipe(
         thread,
         file.write(thread, &mut whole_buffer(file.may_write(), buffer, count)?),
@@ -47,13 +47,13 @@ pub fn write(thread: &Thread, [descriptor, buffer, count, ..]: [u64; 6]) -> Resu
 
 /// `readv(2)`.
 pub fn readv(thread: &Thread, [descriptor, array, count, ..]: [u64; 6]) -> Result {
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     file.read(thread, &mut Buffer::from_array(array, count)?).map(|count| count as u64)
 }
 
 /// `writev(2)`.
 pub fn writev(thread: &Thread, [descriptor, array, count, ..]: [u64; 6]) -> Result {
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     with_broken_pipe(thread, file.write(thread, &mut Buffer::from_array(array, count)?))
 }
 
@@ -64,7 +64,7 @@ fn offset_of(offset: u64) -> Result<u64> {
 /// `pread64(2)`.
 pub fn pread64(thread: &Thread, [descriptor, buffer, count, offset, ..]: [u64; 6]) -> Result {
     let offset = offset_of(offset)?;
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     file.read_at(&mut whole_buffer(file.may_read(), buffer, count)?, offset)
         .map(|count| count as u64)
 }
@@ -72,7 +72,7 @@ pub fn pread64(thread: &Thread, [descriptor, buffer, count, offset, ..]: [u64; 6
 /// `pwrite64(2)`.
 pub fn pwrite64(thread: &Thread, [descriptor, buffer, count, offset, ..]: [u64; 6]) -> Result {
     let offset = offset_of(offset)?;
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     file.write_at(&mut whole_buffer(file.may_write(), buffer, count)?, offset)
         .map(|count| count as u64)
 }
@@ -80,14 +80,14 @@ pub fn pwrite64(thread: &Thread, [descriptor, buffer, count, offset, ..]: [u64; 
 /// `preadv(2)`.
 pub fn preadv(thread: &Thread, [descriptor, array, count, offset, ..]: [u64; 6]) -> Result {
     let offset = offset_of(offset)?;
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     file.read_at(&mut Buffer::from_array(array, count)?, offset).map(|count| count as u64)
 }
 
 /// `pwritev(2)`.
 pub fn pwritev(thread: &Thread, [descriptor, array, count, offset, ..]: [u64; 6]) -> Result {
     let offset = offset_of(offset)?;
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     file.write_at(&mut Buffer::from_array(array, count)?, offset).map(|count| count as u64)
 }
 
@@ -118,7 +118,7 @@ pub fn pwritev2(
         return fail(Errno::EOPNOTSUPP);
     }
     if options & APPEND != 0 {
-        let file = thread.files.get(descriptor)?;
+        let file = thread.files().get(descriptor)?;
         let moves = offset == u64::MAX;
         let mut buffer = Buffer::from_array(array, count)?;
         return file.append(thread, &mut buffer, moves).map(|count| count as u64);
@@ -131,7 +131,7 @@ pub fn pwritev2(
 
 /// `lseek(2)`.
 pub fn lseek(thread: &Thread, [descriptor, offset, whence, ..]: [u64; 6]) -> Result {
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     if !file.file.is_seekable() {
         return fail(Errno::ESPIPE);
     }
@@ -170,7 +170,7 @@ pub fn ioctl(thread: &Thread, [descriptor, request, argument, ..]: [u64; 6]) -> 
     const FIONREAD: u32 = 0x541b;
     const FIONBIO: u32 = 0x5421;
     const FIOASYNC: u32 = 0x5452;
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     match request as u32 {
         FIONCLEX | FIOCLEX => {
             let close = u64::from(request as u32 == FIOCLEX);

@@ -137,7 +137,7 @@ pub fn flock(thread: &Thread, [descriptor, operation, ..]: [u64; 6]) -> Result {
         UNLOCK => None,
         _ => return fail(Errno::EINVAL),
     };
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     // Nobody else can get at a file without a place.
     let Some(location) = &file.location else { return Ok(0) };
     let attached = table_of(location)?;
@@ -196,7 +196,7 @@ pub fn record_lock(thread: &Thread, file: &Arc<OpenFile>, number: u32, address: 
     let (owner, process) = if by_file {
         (owner_of_file(file), -1)
     } else {
-        (owner_of_table(&thread.files), thread.process.pid as i32)
+        (owner_of_table(&thread.files()), thread.process.pid as i32)
     };
     if get {
         let conflict = kind.and_then(|kind| attached.records.lock().conflict(owner, kind, range));
@@ -230,8 +230,8 @@ pub fn record_lock(thread: &Thread, file: &Arc<OpenFile>, number: u32, address: 
         return result;
     }
     // Another thread may have closed the descriptor meanwhile, and the lock must not outlive it.
-    if result.is_ok() && !by_file && !thread.files.has(file) {
-        released(&thread.files, file);
+    if result.is_ok() && !by_file && !thread.files().has(file) {
+        released(&thread.files(), file);
         return fail(Errno::EBADF);
     }
     result

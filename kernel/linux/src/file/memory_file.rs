@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use errno::Errno;
 use spin::Once;
 use tmpfs::Tmpfs;
-use vfs::{Inode, Location, Mount, MountFlags, NewInode, NewKind, Superblock};
+use vfs::{Inode, Location, Mount, MountFlags, NewInode, NewKind, Superblock, WriteAccess};
 
 use super::{OpenFile, RegularFile, flags};
 use crate::error::{Result, fail};
@@ -57,7 +57,8 @@ pub fn memfd_create(thread: &Thread, [name, options, ..]: [u64; 6]) -> Result {
     label.append(&mut user::read_string(name, LONGEST + 1, Errno::EINVAL)?);
     let (inode, mount) = new_file(0o777, options & ALLOW_SEALING != 0)?;
     let location = Location::unnamed(Arc::clone(mount), Arc::clone(&inode), &label);
-    let file = Arc::new(RegularFile::new(inode, Some(location.clone())));
+    let write = WriteAccess::take(&inode)?;
+    let file = Arc::new(RegularFile::new(inode, Some(location.clone()), Some(write)));
     let open = OpenFile::new(file, Some(location), flags::RDWR | flags::LARGEFILE);
     thread.add_file(open, options & CLOEXEC != 0)
 }

@@ -184,6 +184,11 @@ pub trait File: Any + Send + Sync {
         "anon_inode:[file]".into()
     }
 
+    /// Lines that `/proc/self/fdinfo` shows besides the common ones.
+    fn information(&self) -> alloc::string::String {
+        alloc::string::String::new()
+    }
+
     /// Opens the same thing once more, through `/proc/self/fd`, for files without a place.
     fn reopen(self: Arc<Self>, options: u32) -> Result<Arc<dyn File>> {
         let _ = options;
@@ -426,5 +431,5 @@ impl Drop for OpenFile {
 
 /// A process has closed a descriptor of a file: its POSIX locks on it end.
 pub fn released(thread: &Thread, file: &OpenFile) {
-    locks::released(&thread.files, file);
+    locks::released(&thread.files(), file);
 }

@@ -71,8 +71,8 @@ pub fn linkat(
     if options & !(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) != 0 {
         return fail(Errno::EINVAL);
     }
-    let credentials = thread.process.credentials();
-    if options & AT_EMPTY_PATH != 0 && !credentials.can(Capability::DacReadSearch) {
+    let identity = thread.identity();
+    if options & AT_EMPTY_PATH != 0 && !identity.checks.can(Capability::DacReadSearch) {
         return fail(Errno::ENOENT);
     }
     let old = user::read_path(old)?;

@@ -63,7 +63,7 @@ pub fn file_of(thread: &Thread, opened: Opened, options: u32) -> Result<Arc<Open
         match inode.kind() {
             Kind::File => match opened.content {
                 Some(content) => Arc::new(GeneratedFile(content)),
-                None => Arc::new(RegularFile::new(inode, Some(location.clone()))),
+                None => Arc::new(RegularFile::new(inode, Some(location.clone()), opened.write)),
             },
             Kind::Directory => Arc::new(Place),
             Kind::CharDevice => return open_character_device(thread, location, options),

@@ -79,8 +79,10 @@ fn poll_until(thread: &Thread, array: u64, count: u64, deadline: u64) -> Result 
     let mut bytes = if count == 0 { Vec::new() } else { user::read_bytes(array, length)? };
     let mut wanted: Vec<PollDescriptor> =
         bytes.chunks(PollDescriptor::SIZE).map(PollDescriptor::decode).collect();
-    let files: Vec<Option<Arc<OpenFile>>> =
-        wanted.iter().map(|entry| thread.files.get(entry.descriptor as u32 as u64).ok()).collect();
+    let files: Vec<Option<Arc<OpenFile>>> = wanted
+        .iter()
+        .map(|entry| thread.files().get(entry.descriptor as u32 as u64).ok())
+        .collect();
     let result = wait_for_any(thread, &files, deadline, || {
         let mut found = 0;
         for (entry, file) in wanted.iter_mut().zip(&files) {
@@ -152,7 +154,7 @@ const ASKED: [u32; 3] = [
 
 /// Descriptors that a set can name: as many as Linux's table of a process has, at least.
 fn table_size(thread: &Thread) -> usize {
-    let highest = thread.files.list().last().map_or(0, |(index, ..)| *index as usize);
+    let highest = thread.files().list().last().map_or(0, |(index, ..)| *index as usize);
     if highest < 64 { 64 } else { (highest + 1).next_power_of_two().max(256) }
 }
 
@@ -169,7 +171,7 @@ fn select_until(thread: &Thread, count: u64, sets: [u64; 3], deadline: u64) -> R
     let mut indices = Vec::new();
     for index in 0..count {
         if asked.iter().any(|set| has(set, index)) {
-            files.push(Some(thread.files.get(index as u64)?));
+            files.push(Some(thread.files().get(index as u64)?));
             indices.push(index);
         }
     }

@@ -6,7 +6,7 @@ use core::any::Any;
 use errno::Errno;
 use hal::PhysAddr;
 use spin::Once;
-use vfs::{Inode, Intent, Location, PAGE_SIZE, mode};
+use vfs::{Inode, Intent, Location, PAGE_SIZE, WriteAccess, mode};
 
 use super::attached::{Attached, attached};
 use super::{File, OpenFile, too_large};
@@ -25,12 +25,17 @@ pub struct RegularFile {
     inode: Arc<dyn Inode>,
     location: Option<Location>,
     attached: Once<Arc<Attached>>,
+    _write: Option<WriteAccess>,
 }
 
 impl RegularFile {
-    /// The file at a location, or one without a name.
-    pub fn new(inode: Arc<dyn Inode>, location: Option<Location>) -> Self {
-        Self { inode, location, attached: Once::new() }
+    /// The file at a location, or one without a name; with `write` if it is open for writing.
+    pub fn new(
+        inode: Arc<dyn Inode>,
+        location: Option<Location>,
+        write: Option<WriteAccess>,
+    ) -> Self {
+        Self { inode, location, attached: Once::new(), _write: write }
     }
 }
 

@@ -101,7 +101,7 @@ pub fn signalfd4(thread: &Thread, [descriptor, mask, length, options, ..]: [u64;
         return fail(Errno::EINVAL);
     }
     if descriptor as i32 != -1 {
-        let open = thread.files.get(descriptor)?;
+        let open = thread.files().get(descriptor)?;
         let Some(file) = open.file.as_any().downcast_ref::<SignalFile>() else {
             return fail(Errno::EINVAL);
         };

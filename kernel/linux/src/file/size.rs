@@ -15,8 +15,8 @@ use crate::{time, user};
 
 /// Tells a thread that it wanted a file to grow above its limit.
 pub fn too_large(thread: &Thread) {
-    if let Some(own) = thread.process.thread(thread.tid) {
-        signal::send_to_thread(&own, SIGXFSZ, Info::user(&thread.process));
+    if let Some(own) = thread.process.thread(thread.tid()) {
+        signal::send_to_thread(&own, SIGXFSZ, Info::user(thread));
     }
 }
 
@@ -56,7 +56,7 @@ pub fn ftruncate(thread: &Thread, [descriptor, size, ..]: [u64; 6]) -> Result {
     if size > MAX_OFFSET {
         return fail(Errno::EINVAL);
     }
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     let Some(location) = regular(&file).filter(|_| file.may_write()) else {
         return fail(Errno::EINVAL);
     };
@@ -72,7 +72,7 @@ pub fn fallocate(thread: &Thread, [descriptor, options, offset, length, ..]: [u6
     const ZERO_RANGE: u32 = 0x10;
     /// A storage request is split here, so that no other thread waits for long.
     const STEP: u64 = 16 << 20;
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     let keep_size = options as u32 & KEEP_SIZE != 0;
     if offset > MAX_OFFSET || length > MAX_OFFSET || length == 0 {
         return fail(Errno::EINVAL);
@@ -122,7 +122,7 @@ fn check_kept(file: &Arc<OpenFile>) -> Result {
 
 /// `fsync(2)`.
 pub fn fsync(thread: &Thread, [descriptor, ..]: [u64; 6]) -> Result {
-    check_kept(&thread.files.get(descriptor)?)
+    check_kept(&thread.files().get(descriptor)?)
 }
 
 /// `fdatasync(2)`.
@@ -137,7 +137,7 @@ pub fn sync(_thread: &Thread, _: [u64; 6]) -> Result {
 
 /// `syncfs(2)`.
 pub fn syncfs(thread: &Thread, [descriptor, ..]: [u64; 6]) -> Result {
-    thread.files.get(descriptor).map(|_| 0)
+    thread.files().get(descriptor).map(|_| 0)
 }
 
 /// `sync_file_range(2)`.
@@ -145,7 +145,7 @@ pub fn sync_file_range(
     thread: &Thread,
     [descriptor, offset, length, options, ..]: [u64; 6],
 ) -> Result {
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     let end = offset.checked_add(length).filter(|end| *end <= MAX_OFFSET);
     if options as u32 & !7 != 0 || offset > MAX_OFFSET || end.is_none() {
         return fail(Errno::EINVAL);
@@ -158,7 +158,7 @@ pub fn sync_file_range(
 
 /// `readahead(2)`: everything is in memory.
 pub fn readahead(thread: &Thread, [descriptor, ..]: [u64; 6]) -> Result {
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     if !file.may_read() {
         return fail(Errno::EBADF);
     }
@@ -168,7 +168,7 @@ pub fn readahead(thread: &Thread, [descriptor, ..]: [u64; 6]) -> Result {
 /// `fadvise64(2)`: everything is in memory.
 pub fn fadvise64(thread: &Thread, [descriptor, _, length, advice, ..]: [u64; 6]) -> Result {
     const LAST: u32 = 5;
-    let file = thread.files.get(descriptor)?;
+    let file = thread.files().get(descriptor)?;
     if super::metadata_of(&file).0.kind == Kind::Fifo {
         return fail(Errno::ESPIPE);
     }

@@ -134,8 +134,8 @@ pub fn splice(
     if options & !KNOWN != 0 {
         return fail(Errno::EINVAL);
     }
-    let from = thread.files.get(from)?;
-    let to = thread.files.get(to)?;
+    let from = thread.files().get(from)?;
+    let to = thread.files().get(to)?;
     let (source, target) = (pipe_of(&from), pipe_of(&to));
     if (source.is_some() && from_offset != 0) || (target.is_some() && to_offset != 0) {
         return fail(Errno::ESPIPE);
@@ -170,8 +170,8 @@ pub fn tee(thread: &Thread, [from, to, length, options, ..]: [u64; 6]) -> Result
     if length == 0 {
         return Ok(0);
     }
-    let from = thread.files.get(from)?;
-    let to = thread.files.get(to)?;
+    let from = thread.files().get(from)?;
+    let to = thread.files().get(to)?;
     if !from.may_read() || !to.may_write() {
         return fail(Errno::EBADF);
     }
@@ -189,7 +189,7 @@ pub fn vmsplice(thread: &Thread, [descriptor, array, count, options, ..]: [u64; 
     if options & !KNOWN != 0 {
         return fail(Errno::EINVAL);
     }
-    let open = thread.files.get(descriptor)?;
+    let open = thread.files().get(descriptor)?;
     let Some(pipe) = pipe_of(&open) else { return fail(Errno::EBADF) };
     let mut buffer = Buffer::from_array(array, count)?;
     if buffer.is_done() {

@@ -160,9 +160,9 @@ pub(super) fn find_at(
 ) -> Result<core::result::Result<Location, Arc<OpenFile>>> {
     if path.is_empty() && options & AT_EMPTY_PATH != 0 {
         if directory as i32 == AT_FDCWD as i32 {
-            return Ok(Ok(thread.context.places().1));
+            return Ok(Ok(thread.context().places().1));
         }
-        let file = thread.files.get_any(directory)?;
+        let file = thread.files().get_any(directory)?;
         return Ok(match &file.location {
             Some(location) => Ok(location.clone()),
             None => Err(file),
@@ -218,7 +218,7 @@ pub fn lstat(thread: &Thread, [path, to, ..]: [u64; 6]) -> Result {
 
 /// `fstat(2)`.
 pub fn fstat(thread: &Thread, [descriptor, to, ..]: [u64; 6]) -> Result {
-    let file = thread.files.get_any(descriptor)?;
+    let file = thread.files().get_any(descriptor)?;
     let (metadata, device, _) = metadata_of(&file);
     user::write(to, &stat_of(&metadata, device))?;
     Ok(0)

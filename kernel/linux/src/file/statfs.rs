@@ -67,7 +67,7 @@ pub fn statfs(thread: &Thread, [path, to, ..]: [u64; 6]) -> Result {
 /// `fstatfs(2)`.
 pub fn fstatfs(thread: &Thread, [descriptor, to, ..]: [u64; 6]) -> Result {
     const PIPEFS_MAGIC: u64 = 0x5049_5045;
-    let file = thread.files.get_any(descriptor)?;
+    let file = thread.files().get_any(descriptor)?;
     let status = match &file.location {
         Some(location) => status_of(location.mount()),
         None => FileSystemStatus {

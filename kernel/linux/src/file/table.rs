@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use errno::Errno;
 use lock::SpinLock;
@@ -22,6 +23,8 @@ struct Entry {
 /// The descriptors of a process.
 pub struct FileTable {
     entries: SpinLock<Vec<Option<Entry>>>,
+    /// Threads that use it.
+    users: AtomicUsize,
 }
 
 impl Default for FileTable {
@@ -31,15 +34,35 @@ impl Default for FileTable {
 }
 
 impl FileTable {
-    /// No descriptors.
+    /// No descriptors, for one thread.
     pub const fn new() -> Self {
-        Self { entries: SpinLock::new(rank::FILE_TABLE, Vec::new()) }
+        Self { entries: SpinLock::new(rank::FILE_TABLE, Vec::new()), users: AtomicUsize::new(1) }
     }
 
-    /// A copy for a forked process.
+    /// A copy for one other thread.
     pub fn duplicate(&self) -> Self {
         let entries = self.entries.lock().clone();
-        Self { entries: SpinLock::new(rank::FILE_TABLE, entries) }
+        Self { entries: SpinLock::new(rank::FILE_TABLE, entries), users: AtomicUsize::new(1) }
+    }
+
+    /// One more thread uses it.
+    pub fn join(&self) {
+        self.users.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether several threads use it.
+    pub fn is_shared(&self) -> bool {
+        self.users.load(Ordering::Relaxed) > 1
+    }
+
+    /// One thread less uses it; the last one closes everything.
+    pub fn leave(&self) {
+        if self.users.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let entries = core::mem::take(&mut *self.entries.lock());
+            for entry in entries.iter().flatten() {
+                locks::released(self, &entry.file);
+            }
+        }
     }
 
     /// The file behind a descriptor, whatever it is for.
@@ -133,17 +156,6 @@ impl FileTable {
         }
     }
 
-    /// Closes everything, if nobody else shares the table.
-    pub fn close_all_if_last(&self, table: &Arc<Self>) {
-        // One reference is the thread's that ends.
-        if Arc::strong_count(table) <= 1 {
-            let entries = core::mem::take(&mut *self.entries.lock());
-            for entry in entries.iter().flatten() {
-                locks::released(self, &entry.file);
-            }
-        }
-    }
-
     fn set_close_on_exec(&self, index: usize, close: bool) -> Result<()> {
         match self.entries.lock().get_mut(index).and_then(Option::as_mut) {
             Some(entry) => {
@@ -164,7 +176,7 @@ impl FileTable {
 impl Thread {
     /// Puts a file at the lowest free descriptor.
     pub fn add_file(&self, file: Arc<OpenFile>, close_on_exec: bool) -> Result<u64> {
-        self.files.add(file, close_on_exec, 0, self.process.limits.soft(Resource::Files))
+        self.files().add(file, close_on_exec, 0, self.process.limits.soft(Resource::Files))
     }
 }
 
@@ -178,11 +190,11 @@ pub fn add_pair(
     let first = thread.add_file(first, close_on_exec)?;
     let told = thread.add_file(second, close_on_exec).and_then(|second| {
         crate::user::write(address, &[first as i32, second as i32]).inspect_err(|_| {
-            drop(thread.files.remove(second as usize));
+            drop(thread.files().remove(second as usize));
         })
     });
     if told.is_err() {
-        drop(thread.files.remove(first as usize));
+        drop(thread.files().remove(first as usize));
     }
     told.map(|()| 0)
 }
@@ -190,7 +202,7 @@ pub fn add_pair(
 /// `close(2)`.
 pub fn close(thread: &Thread, [descriptor, ..]: [u64; 6]) -> Result {
     let index = usize::try_from(descriptor as i32).map_err(|_| Errno::EBADF)?;
-    match thread.files.remove(index) {
+    match thread.files().remove(index) {
         Some(file) => {
             super::released(thread, &file);
             Ok(0)
@@ -207,11 +219,14 @@ pub fn close_range(thread: &Thread, [first, last, options, ..]: [u64; 6]) -> Res
     if first > last || options & !(UNSHARE | CLOEXEC) != 0 {
         return fail(Errno::EINVAL);
     }
-    for (index, file, _) in thread.files.list() {
+    if options & UNSHARE != 0 {
+        thread.unshare_files();
+    }
+    for (index, file, _) in thread.files().list() {
         if (first..=last).contains(&index) {
             if options & CLOEXEC != 0 {
-                thread.files.set_close_on_exec(index as usize, true)?;
-            } else if thread.files.remove(index as usize).is_some() {
+                thread.files().set_close_on_exec(index as usize, true)?;
+            } else if thread.files().remove(index as usize).is_some() {
                 super::released(thread, &file);
             }
         }
@@ -221,14 +236,14 @@ pub fn close_range(thread: &Thread, [first, last, options, ..]: [u64; 6]) -> Res
 
 /// `dup(2)`.
 pub fn dup(thread: &Thread, [descriptor, ..]: [u64; 6]) -> Result {
-    let file = thread.files.get_any(descriptor)?;
+    let file = thread.files().get_any(descriptor)?;
     thread.add_file(file, false)
 }
 
 /// `dup2(2)`.
 pub fn dup2(thread: &Thread, [old, new, ..]: [u64; 6]) -> Result {
     if old as u32 == new as u32 {
-        thread.files.get_any(old)?;
+        thread.files().get_any(old)?;
         return Ok(new);
     }
     dup3(thread, [old, new, 0, 0, 0, 0])
@@ -239,13 +254,13 @@ pub fn dup3(thread: &Thread, [old, new, options, ..]: [u64; 6]) -> Result {
     if options as u32 & !flags::CLOEXEC != 0 || old as u32 == new as u32 {
         return fail(Errno::EINVAL);
     }
-    let file = thread.files.get_any(old)?;
+    let file = thread.files().get_any(old)?;
     let limit = thread.process.limits.soft(Resource::Files);
     let index = usize::try_from(new as i32)
         .ok()
         .filter(|index| (*index as u64) < limit)
         .ok_or(Errno::EBADF)?;
-    let closed = thread.files.replace(index, file, options as u32 & flags::CLOEXEC != 0);
+    let closed = thread.files().replace(index, file, options as u32 & flags::CLOEXEC != 0);
     if let Some(file) = closed {
         super::released(thread, &file);
     }
@@ -270,7 +285,7 @@ pub fn fcntl(thread: &Thread, [descriptor, command, argument, ..]: [u64; 6]) -> 
     const F_GETPIPE_SZ: u32 = 1032;
     const F_ADD_SEALS: u32 = 1033;
     const F_GET_SEALS: u32 = 1034;
-    let file = thread.files.get_any(descriptor)?;
+    let file = thread.files().get_any(descriptor)?;
     let index = descriptor as u32 as usize;
     let command = command as u32;
     if file.is_path() && !matches!(command, F_DUPFD | F_DUPFD_CLOEXEC | F_GETFD | F_SETFD | F_GETFL)
@@ -288,11 +303,11 @@ pub fn fcntl(thread: &Thread, [descriptor, command, argument, ..]: [u64; 6]) -> 
             if lowest as u64 >= limit {
                 return fail(Errno::EINVAL);
             }
-            thread.files.add(file, command == F_DUPFD_CLOEXEC, lowest, limit)
+            thread.files().add(file, command == F_DUPFD_CLOEXEC, lowest, limit)
         }
-        F_GETFD => Ok(u64::from(thread.files.closes_on_exec(index)?)),
+        F_GETFD => Ok(u64::from(thread.files().closes_on_exec(index)?)),
         F_SETFD => {
-            thread.files.set_close_on_exec(index, argument & 1 != 0)?;
+            thread.files().set_close_on_exec(index, argument & 1 != 0)?;
             Ok(0)
         }
         F_GETFL => Ok(u64::from(file.flags())),
@@ -312,7 +327,7 @@ pub fn fcntl(thread: &Thread, [descriptor, command, argument, ..]: [u64; 6]) -> 
             if command == F_GETPIPE_SZ {
                 return Ok(end.capacity());
             }
-            end.set_capacity(argument, thread.process.has_capability(24))
+            end.set_capacity(argument, thread.has_capability(24))
         }
         F_SETSIG => {
             if argument > u64::from(crate::signal::number::LAST) {

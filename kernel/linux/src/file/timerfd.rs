@@ -140,7 +140,7 @@ pub fn timerfd_create(thread: &Thread, [number, options, ..]: [u64; 6]) -> Resul
     }
     const WAKE_ALARM: u32 = 35;
     if matches!(clock, clock::REALTIME_ALARM | clock::BOOTTIME_ALARM)
-        && !thread.process.has_capability(WAKE_ALARM)
+        && !thread.has_capability(WAKE_ALARM)
     {
         return fail(Errno::EPERM);
     }
@@ -159,7 +159,7 @@ fn with_timer<T>(
     descriptor: u64,
     with: impl FnOnce(&TimerFile) -> Result<T>,
 ) -> Result<T> {
-    let open = thread.files.get(descriptor)?;
+    let open = thread.files().get(descriptor)?;
     match open.file.as_any().downcast_ref::<TimerFile>() {
         Some(file) => with(file),
         None => fail(Errno::EINVAL),

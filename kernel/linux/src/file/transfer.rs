@@ -84,14 +84,14 @@ fn copy(
 
 /// `sendfile(2)`.
 pub fn sendfile(thread: &Thread, [to, from, offset, count, ..]: [u64; 6]) -> Result {
-    let source = thread.files.get(from)?;
+    let source = thread.files().get(from)?;
     if !source.may_read() {
         return fail(Errno::EBADF);
     }
     if offset != 0 && !source.file.is_seekable() {
         return fail(Errno::ESPIPE);
     }
-    let target = thread.files.get(to)?;
+    let target = thread.files().get(to)?;
     if !target.may_write() {
         return fail(Errno::EBADF);
     }
@@ -118,8 +118,8 @@ pub fn copy_file_range(
     thread: &Thread,
     [from, from_offset, to, to_offset, count, options]: [u64; 6],
 ) -> Result {
-    let source = thread.files.get(from)?;
-    let target = thread.files.get(to)?;
+    let source = thread.files().get(from)?;
+    let target = thread.files().get(to)?;
     let mut place = Place::new(&source, from_offset)?;
     let mut goal = Place::new(&target, to_offset)?;
     if options != 0 {

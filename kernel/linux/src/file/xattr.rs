@@ -18,7 +18,7 @@ fn by_path(thread: &Thread, path: u64, end: Final) -> Result<Location> {
 }
 
 fn by_descriptor(thread: &Thread, descriptor: u64) -> Result<Location> {
-    Ok(thread.files.get(descriptor)?.location.clone().ok_or(Errno::EOPNOTSUPP)?)
+    Ok(thread.files().get(descriptor)?.location.clone().ok_or(Errno::EOPNOTSUPP)?)
 }
 
 fn read_name(address: u64) -> Result<Vec<u8>> {

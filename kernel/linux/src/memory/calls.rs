@@ -123,7 +123,7 @@ pub fn mmap(
     let content = if flags & MAP_ANONYMOUS != 0 {
         if shared { Some((crate::file::memory_file(length)?, 0)) } else { None }
     } else {
-        let file = thread.files.get(descriptor)?;
+        let file = thread.files().get(descriptor)?;
         if !file.may_read() || (shared && protection.write && !file.may_write()) {
             return fail(Errno::EACCES);
         }

@@ -9,6 +9,7 @@ mod areas;
 mod calls;
 mod fault;
 mod layout;
+mod other;
 mod place;
 mod started;
 
@@ -23,6 +24,7 @@ pub use areas::{Area, Areas, Content};
 pub use calls::*;
 pub use fault::{Fault, resolve};
 pub use layout::{Layout, STACK_LEN, TASK_END};
+pub use other::*;
 pub use place::{find_below, is_usable};
 pub use started::{StartedWith, joined};
 

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 
 use errno::Errno;
 
-use super::{NewProcess, Process, next_pid, release_pid};
+use super::{NewProcess, Process, Resource, next_pid, release_pid};
 use crate::error::{Result, fail};
 use crate::layout;
 use crate::signal::ThreadSignals;
@@ -14,7 +14,7 @@ use crate::thread::{NewThread, Thread};
 use crate::user;
 
 #[allow(missing_docs, reason = "Linux's names")]
-mod flag {
+pub mod flag {
     pub const SIGNAL: u64 = 0xff;
     pub const VM: u64 = 0x100;
     pub const FS: u64 = 0x200;
@@ -35,11 +35,21 @@ mod flag {
     pub const CHILD_SETTID: u64 = 0x100_0000;
     pub const IO: u64 = 0x8000_0000;
     pub const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+    /// Mount, control group, host name, IPC, user, process, network and time namespaces.
+    pub const NAMESPACES: u64 = NEWNS
+        | 0x200_0000
+        | 0x400_0000
+        | 0x800_0000
+        | 0x1000_0000
+        | 0x2000_0000
+        | 0x4000_0000
+        | 0x80;
     pub const KNOWN: u64 = SIGNAL
         | VM
         | FS
         | FILES
         | SIGHAND
+        | PIDFD
         | PTRACE
         | VFORK
         | PARENT
@@ -62,6 +72,7 @@ struct Request {
     exit_signal: u64,
     stack: u64,
     parent_tid: u64,
+    pidfd: u64,
     child_tid: u64,
     tls: u64,
 }
@@ -70,7 +81,12 @@ struct Request {
 pub fn clone(thread: &Thread, [flags, stack, parent_tid, child_tid, tls, _]: [u64; 6]) -> Result {
     let exit_signal = flags & flag::SIGNAL;
     let flags = flags & 0xffff_ffff & !flag::SIGNAL;
-    start(thread, Request { flags, exit_signal, stack, parent_tid, child_tid, tls })
+    // One argument for two results.
+    if flags & flag::PIDFD != 0 && flags & flag::PARENT_SETTID != 0 {
+        return fail(Errno::EINVAL);
+    }
+    let pidfd = parent_tid;
+    start(thread, Request { flags, exit_signal, stack, parent_tid, pidfd, child_tid, tls })
 }
 
 /// `fork(2)`.
@@ -129,6 +145,7 @@ pub fn clone3(thread: &Thread, [arguments, size, ..]: [u64; 6]) -> Result {
             exit_signal: raw.exit_signal,
             stack: raw.stack.wrapping_add(raw.stack_size),
             parent_tid: raw.parent_tid,
+            pidfd: raw.pidfd,
             child_tid: raw.child_tid,
             tls: raw.tls,
         },
@@ -137,21 +154,42 @@ pub fn clone3(thread: &Thread, [arguments, size, ..]: [u64; 6]) -> Result {
 
 fn check(request: &Request) -> Result<()> {
     let has = |wanted: u64| request.flags & wanted != 0;
-    if has(flag::NEWNS | flag::PIDFD) || request.flags & !flag::KNOWN != 0 {
+    if has(flag::NEWNS) || request.flags & !flag::KNOWN != 0 {
         return fail(Errno::EINVAL);
     }
     if (has(flag::SIGHAND) && !has(flag::VM))
         || (has(flag::THREAD) && !has(flag::SIGHAND))
         || (has(flag::SIGHAND) && has(flag::CLEAR_SIGHAND))
+        || (has(flag::PIDFD) && has(flag::THREAD | flag::DETACHED))
     {
         return fail(Errno::EINVAL);
     }
     Ok(())
 }
 
+/// Whether the user has as many threads as its limit allows.
+fn check_limit(thread: &Thread) -> Result<()> {
+    const CAP_SYS_ADMIN: u32 = 21;
+    const CAP_SYS_RESOURCE: u32 = 24;
+    let limit = thread.process.limits.soft(Resource::Processes);
+    let own = thread.identity();
+    // What is used by all users together is cheaper to know.
+    if (super::used_pids() as u64) < limit || own.uid == 0 {
+        return Ok(());
+    }
+    let all: alloc::vec::Vec<_> = super::tree().iter().cloned().collect();
+    let same = all.iter().filter(|process| process.identity().uid == own.uid);
+    let threads = same.map(|process| process.thread_count() as u64).sum::<u64>();
+    if threads < limit || own.can(CAP_SYS_ADMIN) || own.can(CAP_SYS_RESOURCE) {
+        return Ok(());
+    }
+    fail(Errno::EAGAIN)
+}
+
 fn start(thread: &Thread, request: Request) -> Result {
     check(&request)?;
     let has = |wanted: u64| request.flags & wanted != 0;
+    check_limit(thread)?;
     let tid = next_pid().ok_or(Errno::EAGAIN)?;
     let result = make(thread, &request, tid);
     let (child, task) = match result {
@@ -193,15 +231,14 @@ fn make(thread: &Thread, request: &Request, tid: u32) -> Result<(Arc<Thread>, Ar
     }
     let memory = if has(flag::VM) { thread.memory() } else { thread.memory().fork()? };
     let files = if has(flag::FILES) {
-        Arc::clone(&thread.files)
+        let files = Arc::clone(&thread.files());
+        files.join();
+        files
     } else {
-        Arc::new(thread.files.duplicate())
+        Arc::new(thread.files().duplicate())
     };
-    let context = if has(flag::FS) {
-        Arc::clone(&thread.context)
-    } else {
-        Arc::new(thread.context.duplicate())
-    };
+    let context =
+        if has(flag::FS) { thread.context() } else { Arc::new(thread.context().duplicate()) };
     let process = if has(flag::THREAD) {
         Arc::clone(&thread.process)
     } else {
@@ -213,31 +250,50 @@ fn make(thread: &Thread, request: &Request, tid: u32) -> Result<(Arc<Thread>, Ar
         thread.signals.forked()
     };
     let is_process = !has(flag::THREAD);
+    let undo = || {
+        files.leave();
+        if is_process {
+            super::exit::bury(&process);
+        }
+    };
+    let descriptor = if has(flag::PIDFD) {
+        Some(open_for_parent(thread, &process, request.pidfd).inspect_err(|_| undo())?)
+    } else {
+        None
+    };
     let new = NewThread {
         tid,
         process: Arc::clone(&process),
-        files,
+        files: Arc::clone(&files),
         context,
         memory,
         name: thread.name(),
+        identity: thread.identity(),
         signals,
         clear_on_exit: if has(flag::CHILD_CLEARTID) { request.child_tid } else { 0 },
     };
     let made = Thread::create(new, registers);
     let Some((child, task)) = made else {
-        if is_process {
-            super::exit::bury(&process);
-        }
+        descriptor.map(|descriptor| thread.files().remove(descriptor as usize));
+        undo();
         return fail(Errno::EAGAIN);
     };
     if has(flag::CHILD_SETTID) {
         child.set_tid_at_start(request.child_tid);
     }
-    if process.is_ending() {
+    if process.is_ending() || process.is_executing() {
         child.dying.store(true, Ordering::SeqCst);
         child.attention.store(true, Ordering::SeqCst);
     }
     Ok((child, task))
+}
+
+/// Gives the parent a descriptor of its child (`CLONE_PIDFD`).
+fn open_for_parent(thread: &Thread, child: &Arc<Process>, to: u64) -> Result {
+    let descriptor = thread.add_file(super::open_process(Arc::clone(child), 0), true)?;
+    let told = user::write(to, &(descriptor as u32));
+    told.inspect_err(|_| drop(thread.files().remove(descriptor as usize)))?;
+    Ok(descriptor)
 }
 
 fn new_process(thread: &Thread, request: &Request, pid: u32) -> Arc<Process> {
@@ -247,8 +303,6 @@ fn new_process(thread: &Thread, request: &Request, pid: u32) -> Arc<Process> {
     let family = caller.family.lock();
     let (group, session) = (family.group, family.session);
     drop(family);
-    // Not held while the process is added to the tree.
-    let identity = *caller.identity.lock();
     let signals = caller.signals.forked(request.flags & flag::SIGHAND != 0);
     if request.flags & flag::CLEAR_SIGHAND != 0 {
         signals.reset_handlers();
@@ -258,8 +312,7 @@ fn new_process(thread: &Thread, request: &Request, pid: u32) -> Arc<Process> {
         parent: parent.as_ref().map_or_else(alloc::sync::Weak::new, Arc::downgrade),
         group,
         session,
-        credentials: caller.credentials(),
-        identity,
+        identity: thread.identity(),
         limits: caller.limits.clone(),
         signals,
         executable: caller.executable(),

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use super::{Process, Status, release_pid, tree};
-use crate::error::Result;
+use crate::error::{Fail, Result};
 use crate::signal::{self, Info, number::SIGCHLD};
 use crate::thread::Thread;
 use crate::{futex, user};
@@ -25,7 +25,7 @@ pub fn end_group(thread: &Thread, status: Status) -> ! {
     if !process.ending.swap(true, Ordering::SeqCst) {
         *process.exit_status.lock() = status;
         for other in process.threads() {
-            if other.tid != thread.tid {
+            if other.tid() != thread.tid() {
                 other.dying.store(true, Ordering::SeqCst);
                 other.call_attention();
             }
@@ -45,17 +45,18 @@ pub fn end_thread(thread: &Thread, status: Status) -> ! {
     let process = Arc::clone(&thread.process);
     let ran = thread.task().map_or(0, |task| task.ran());
     process.usage.lock()[0].time += ran;
-    let last = process.remove_thread(thread.tid) == 0;
-    if thread.tid != process.pid {
-        release_pid(thread.tid);
+    thread.files().leave();
+    let last = process.remove_thread(thread.tid()) == 0;
+    if thread.tid() != process.pid {
+        release_pid(thread.tid());
     }
     if last {
         if !process.ending.swap(true, Ordering::SeqCst) {
             *process.exit_status.lock() = status;
         }
-        thread.files.close_all_if_last(&thread.files);
         end_process(&process);
     }
+    process.left_alone.wake_all();
     thread.end_task()
 }
 
@@ -84,7 +85,7 @@ fn end_process(process: &Arc<Process>) {
     for orphan in orphans {
         let wanted = orphan.parent_death_signal.load(Ordering::Relaxed);
         if wanted != 0 {
-            signal::send_to_process(&orphan, wanted as u8, Info::user(process));
+            signal::send_to_process(&orphan, wanted as u8, Info::process(process));
         }
         if orphan.is_zombie()
             && let Some(parent) = orphan.parent()
@@ -93,6 +94,8 @@ fn end_process(process: &Arc<Process>) {
         }
     }
     *process.status.lock() = Some(status);
+    process.has_ended.store(true, Ordering::SeqCst);
+    process.ended.notify();
     if let Some(parent) = process.parent() {
         announce(process, &parent);
     }
@@ -114,26 +117,41 @@ fn announce(child: &Arc<Process>, parent: &Arc<Process>) {
 /// Forgets a process that has ended.
 pub fn bury(process: &Arc<Process>) {
     tree().remove(process);
+    process.ended.notify();
     release_pid(process.pid);
 }
 
-/// Ends all other threads of the process and waits until they are gone; for `execve(2)`.
-pub fn leave_alone(thread: &Thread) -> Result<()> {
+/// Ends all other threads of the process, waits until they are gone and becomes its first thread;
+/// for `execve(2)`.
+///
+/// # Errors
+/// [`Fail::Restart`] when the thread is to end instead.
+pub fn become_only_thread(thread: &Thread) -> Result<()> {
     let process = &thread.process;
-    if process.thread_count() == 1 {
-        return Ok(());
-    }
-    for other in process.threads() {
-        if other.tid != thread.tid {
-            other.dying.store(true, Ordering::SeqCst);
-            other.call_attention();
+    if process.thread_count() > 1 {
+        if process.executing.swap(true, Ordering::SeqCst) {
+            // Another thread was first, and is about to end this one.
+            return Err(Fail::Restart);
+        }
+        for other in process.threads() {
+            if other.tid() != thread.tid() {
+                other.dying.store(true, Ordering::SeqCst);
+                other.call_attention();
+            }
+        }
+        let alone = process.left_alone.wait(|| {
+            if thread.dying.load(Ordering::SeqCst) {
+                return Some(false);
+            }
+            (process.thread_count() == 1).then_some(true)
+        });
+        process.executing.store(false, Ordering::SeqCst);
+        if !alone {
+            return Err(Fail::Restart);
         }
     }
-    while process.thread_count() > 1 {
-        if thread.dying.load(Ordering::SeqCst) {
-            return Err(crate::error::Fail::Restart);
-        }
-        sched::park_until(hal::monotonic() + 1_000_000);
+    if let Some(left) = process.make_first(thread) {
+        release_pid(left);
     }
     Ok(())
 }

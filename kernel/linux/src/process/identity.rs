@@ -8,18 +8,24 @@ use vfs::Credentials;
 
 use super::{Process, by_pid, tree};
 use crate::error::{Result, fail};
-use crate::file::OpenFile;
 use crate::thread::Thread;
 use crate::user;
 
 /// All capabilities that Linux defines.
 pub const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
 
+/// `CAP_SETGID`.
+pub const CAP_SETGID: u32 = 6;
+/// `CAP_SETUID`.
+pub const CAP_SETUID: u32 = 7;
+/// `CAP_SETPCAP`.
+pub const CAP_SETPCAP: u32 = 8;
 /// `CAP_SYS_CHROOT`.
 pub const SYS_CHROOT: u32 = 18;
 
-/// What [`Credentials`] leave out, because no permission check asks for it.
-#[derive(Clone, Copy, Debug, Default)]
+/// Who a thread acts for (`credentials(7)`, `capabilities(7)`). It never changes in place: a
+/// change makes a new one, so that whoever holds one sees what held at one moment.
+#[derive(Clone, Debug)]
 pub struct Identity {
     /// Real user.
     pub uid: u32,
@@ -37,12 +43,21 @@ pub struct Identity {
     pub permitted: u64,
     /// Capabilities that a program may inherit.
     pub inheritable: u64,
+    /// Capabilities that a program can get at all.
+    pub bounding: u64,
+    /// Capabilities that stay with programs that have none of their own.
+    pub ambient: u64,
+    /// `PR_SET_SECUREBITS`: how user 0 is special.
+    pub secure_bits: u32,
+    /// What permission checks ask for: file-system user and group, further groups, effective
+    /// capabilities.
+    pub checks: Credentials,
 }
 
 impl Identity {
     /// One user and group in all roles.
     pub fn of(uid: u32, gid: u32) -> Self {
-        let permitted = if uid == 0 { ALL_CAPABILITIES } else { 0 };
+        let capabilities = if uid == 0 { ALL_CAPABILITIES } else { 0 };
         Self {
             uid,
             effective_uid: uid,
@@ -50,16 +65,29 @@ impl Identity {
             gid,
             effective_gid: gid,
             saved_gid: gid,
-            permitted,
+            permitted: capabilities,
             inheritable: 0,
+            bounding: ALL_CAPABILITIES,
+            ambient: 0,
+            secure_bits: 0,
+            checks: Credentials { uid, gid, groups: Arc::from(Vec::new()), capabilities },
         }
     }
-}
 
-/// The credentials of a user that the guest starts with.
-pub fn credentials_of(uid: u32, gid: u32) -> Credentials {
-    let capabilities = if uid == 0 { ALL_CAPABILITIES } else { 0 };
-    Credentials { uid, gid, groups: Arc::from(Vec::new()), capabilities }
+    /// Whether a capability is effective, by Linux's number.
+    pub fn can(&self, number: u32) -> bool {
+        self.checks.capabilities & 1 << number != 0
+    }
+
+    /// Real, effective and saved user.
+    pub fn users(&self) -> [u32; 3] {
+        [self.uid, self.effective_uid, self.saved_uid]
+    }
+
+    /// Real, effective and saved group.
+    pub fn groups(&self) -> [u32; 3] {
+        [self.gid, self.effective_gid, self.saved_gid]
+    }
 }
 
 /// `getpid(2)`.
@@ -69,7 +97,7 @@ pub fn getpid(thread: &Thread, _: [u64; 6]) -> Result {
 
 /// `gettid(2)`.
 pub fn gettid(thread: &Thread, _: [u64; 6]) -> Result {
-    Ok(u64::from(thread.tid))
+    Ok(u64::from(thread.tid()))
 }
 
 /// `getppid(2)`.
@@ -79,27 +107,27 @@ pub fn getppid(thread: &Thread, _: [u64; 6]) -> Result {
 
 /// `getuid(2)`.
 pub fn getuid(thread: &Thread, _: [u64; 6]) -> Result {
-    Ok(u64::from(thread.process.identity.lock().uid))
+    Ok(u64::from(thread.identity().uid))
 }
 
 /// `geteuid(2)`.
 pub fn geteuid(thread: &Thread, _: [u64; 6]) -> Result {
-    Ok(u64::from(thread.process.identity.lock().effective_uid))
+    Ok(u64::from(thread.identity().effective_uid))
 }
 
 /// `getgid(2)`.
 pub fn getgid(thread: &Thread, _: [u64; 6]) -> Result {
-    Ok(u64::from(thread.process.identity.lock().gid))
+    Ok(u64::from(thread.identity().gid))
 }
 
 /// `getegid(2)`.
 pub fn getegid(thread: &Thread, _: [u64; 6]) -> Result {
-    Ok(u64::from(thread.process.identity.lock().effective_gid))
+    Ok(u64::from(thread.identity().effective_gid))
 }
 
 /// `getresuid(2)`.
 pub fn getresuid(thread: &Thread, [real, effective, saved, ..]: [u64; 6]) -> Result {
-    let identity = *thread.process.identity.lock();
+    let identity = thread.identity();
     user::write(real, &identity.uid)?;
     user::write(effective, &identity.effective_uid)?;
     user::write(saved, &identity.saved_uid)?;
@@ -108,7 +136,7 @@ pub fn getresuid(thread: &Thread, [real, effective, saved, ..]: [u64; 6]) -> Res
 
 /// `getresgid(2)`.
 pub fn getresgid(thread: &Thread, [real, effective, saved, ..]: [u64; 6]) -> Result {
-    let identity = *thread.process.identity.lock();
+    let identity = thread.identity();
     user::write(real, &identity.gid)?;
     user::write(effective, &identity.effective_gid)?;
     user::write(saved, &identity.saved_gid)?;
@@ -186,7 +214,7 @@ pub fn setsid(thread: &Thread, _: [u64; 6]) -> Result {
 
 /// `getgroups(2)`.
 pub fn getgroups(thread: &Thread, [size, list, ..]: [u64; 6]) -> Result {
-    let groups = thread.process.credentials().groups.clone();
+    let groups = thread.identity().checks.groups.clone();
     let size = size as i32;
     if size < 0 {
         return fail(Errno::EINVAL);
@@ -200,16 +228,4 @@ pub fn getgroups(thread: &Thread, [size, list, ..]: [u64; 6]) -> Result {
         }
     }
     Ok(groups.len() as u64)
-}
-
-impl Process {
-    /// Whether it has a capability, by Linux's number.
-    pub fn has_capability(&self, number: u32) -> bool {
-        self.credentials().capabilities & 1 << number != 0
-    }
-}
-
-/// The process behind a process descriptor.
-pub fn pidfd_process(_file: &OpenFile) -> Option<Arc<Process>> {
-    None
 }

@@ -124,7 +124,7 @@ pub fn prlimit64(thread: &Thread, [pid, resource, new, old, ..]: [u64; 6]) -> Re
         if wanted.soft > wanted.hard {
             return fail(Errno::EINVAL);
         }
-        let privileged = thread.process.has_capability(24);
+        let privileged = thread.has_capability(24);
         if wanted.hard > current.hard && !privileged {
             return fail(Errno::EPERM);
         }

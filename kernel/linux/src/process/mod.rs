@@ -1,13 +1,16 @@
 //! Processes: groups of threads with one identity.
 
+mod capability;
 mod clone;
 mod exit;
 mod identity;
 mod limits;
+mod pidfd;
 mod policy;
 mod privilege;
 mod scheduling;
 mod tree;
+mod unshare;
 mod wait;
 
 use alloc::collections::BTreeMap;
@@ -17,18 +20,22 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use lock::SpinLock;
 use sched::WaitQueue;
-use vfs::{Credentials, Location};
 
-pub use clone::{clone, clone3, fork, vfork};
-pub use exit::{end_group, end_thread, exit, exit_group, finish_vfork, leave_alone};
+pub use capability::*;
+pub use clone::{clone, clone3, flag, fork, vfork};
+pub use exit::{become_only_thread, end_group, end_thread, exit, exit_group, finish_vfork};
 pub use identity::*;
 pub use limits::{INFINITY, Limits, Resource, getrlimit, prlimit64, setrlimit};
+pub use pidfd::*;
 pub use policy::*;
 pub use privilege::*;
 pub use scheduling::*;
-pub use tree::{by_pid, by_tid, last_pid, next_pid, release_pid, tree};
+pub use tree::{by_pid, by_tid, last_pid, next_pid, release_pid, tree, used_pids};
+pub use unshare::unshare;
 pub use wait::{wait4, waitid};
 
+use crate::exec::Executable;
+use crate::notifier::Notifier;
 use crate::rank;
 use crate::signal::ProcessSignals;
 use crate::thread::Thread;
@@ -88,10 +95,8 @@ pub struct Process {
     /// Parent, children, group and session; under one lock for all processes.
     pub(crate) family: SpinLock<Family>,
     threads: SpinLock<BTreeMap<u32, Arc<Thread>>>,
-    /// Who it acts for.
-    credentials: SpinLock<Arc<Credentials>>,
-    /// Further identities: see [`identity`].
-    pub identity: SpinLock<Identity>,
+    /// Who its first thread acts for: what others see of it.
+    identity: SpinLock<Arc<Identity>>,
     /// Resource limits.
     pub limits: Limits,
     /// Signals to the process, and its handlers.
@@ -102,9 +107,17 @@ pub struct Process {
     pub children_changed: WaitQueue,
     /// Set once, when the process begins to end.
     ending: AtomicBool,
+    /// A thread executes another program, and ends the others for that.
+    executing: AtomicBool,
+    /// Where it waits for their end.
+    left_alone: WaitQueue,
     exit_status: SpinLock<Status>,
+    /// Nothing of it runs any more; its status can be asked for.
+    pub(crate) has_ended: AtomicBool,
+    /// Waits for that.
+    pub(crate) ended: Notifier,
     /// The program's file.
-    executable: SpinLock<Option<Location>>,
+    executable: SpinLock<Option<Arc<Executable>>>,
     /// The name of the thread that ended last, which is all that a zombie has.
     last_name: SpinLock<[u8; 16]>,
     /// Times of what has ended: own threads, then children.
@@ -143,11 +156,10 @@ pub struct NewProcess {
     pub parent: Weak<Process>,
     pub group: u32,
     pub session: u32,
-    pub credentials: Arc<Credentials>,
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     pub limits: Limits,
     pub signals: ProcessSignals,
-    pub executable: Option<Location>,
+    pub executable: Option<Arc<Executable>>,
     pub exit_signal: i32,
 }
 
@@ -166,14 +178,17 @@ impl Process {
                 },
             ),
             threads: SpinLock::new(rank::THREADS, BTreeMap::new()),
-            credentials: SpinLock::new(rank::CREDENTIALS, new.credentials),
-            identity: SpinLock::new(rank::PROCESS, new.identity),
+            identity: SpinLock::new(rank::CREDENTIALS, new.identity),
             limits: new.limits,
             signals: new.signals,
             status: SpinLock::new(rank::PROCESS, None),
             children_changed: WaitQueue::new(),
             ending: AtomicBool::new(false),
+            executing: AtomicBool::new(false),
+            left_alone: WaitQueue::new(),
             exit_status: SpinLock::new(rank::PROCESS, Status::Exited(0)),
+            has_ended: AtomicBool::new(false),
+            ended: Notifier::new(),
             executable: SpinLock::new(rank::PROCESS, new.executable),
             last_name: SpinLock::new(rank::PROCESS, [0; 16]),
             usage: SpinLock::new(rank::PROCESS, [Usage::default(); 2]),
@@ -192,7 +207,7 @@ impl Process {
     }
 
     pub(crate) fn add_thread(&self, thread: Arc<Thread>) {
-        self.threads.lock().insert(thread.tid, thread);
+        self.threads.lock().insert(thread.tid(), thread);
     }
 
     /// Takes a thread off; gives how many are left.
@@ -207,6 +222,19 @@ impl Process {
             *self.last_name.lock() = thread.name();
         }
         left
+    }
+
+    /// Makes the only thread that is left the first one; gives the number that it had.
+    pub(crate) fn make_first(&self, thread: &Thread) -> Option<u32> {
+        let before = thread.tid();
+        if before == self.pid {
+            return None;
+        }
+        let mut threads = self.threads.lock();
+        let own = threads.remove(&before)?;
+        thread.become_first();
+        threads.insert(self.pid, own);
+        Some(before)
     }
 
     /// The name of the thread that ended last, with its padding.
@@ -229,24 +257,25 @@ impl Process {
         self.threads.lock().get(&tid).cloned()
     }
 
-    /// Who it acts for.
-    pub fn credentials(&self) -> Arc<Credentials> {
-        Arc::clone(&self.credentials.lock())
+    /// Who its first thread acts for, or did when it ended.
+    pub fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.identity.lock())
     }
 
-    /// Changes who it acts for.
-    pub fn set_credentials(&self, credentials: Credentials) {
-        *self.credentials.lock() = Arc::new(credentials);
+    pub(crate) fn set_identity(&self, identity: Arc<Identity>) {
+        let old = core::mem::replace(&mut *self.identity.lock(), identity);
+        drop(old);
     }
 
     /// The program's file.
-    pub fn executable(&self) -> Option<Location> {
+    pub fn executable(&self) -> Option<Arc<Executable>> {
         self.executable.lock().clone()
     }
 
     /// Takes note of the program's file.
-    pub fn set_executable(&self, location: Option<Location>) {
-        *self.executable.lock() = location;
+    pub fn set_executable(&self, executable: Option<Arc<Executable>>) {
+        let old = core::mem::replace(&mut *self.executable.lock(), executable);
+        drop(old);
     }
 
     /// The parent, if it has one in this guest.
@@ -262,6 +291,11 @@ impl Process {
     /// Its session.
     pub fn session(&self) -> u32 {
         self.family.lock().session
+    }
+
+    /// Whether a thread ends the others to execute another program.
+    pub fn is_executing(&self) -> bool {
+        self.executing.load(Ordering::SeqCst)
     }
 
     /// Whether it has begun to end.

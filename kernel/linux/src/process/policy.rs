@@ -39,7 +39,7 @@ fn target(thread: &Thread, tid: u64) -> Result<Option<Arc<Thread>>> {
     match tid as i32 {
         tid if tid < 0 => fail(Errno::EINVAL),
         0 => Ok(None),
-        tid if tid as u32 == thread.tid => Ok(None),
+        tid if tid as u32 == thread.tid() => Ok(None),
         tid => Ok(Some(by_tid(tid as u32).ok_or(Errno::ESRCH)?)),
     }
 }
@@ -105,7 +105,7 @@ pub fn sched_setparam(thread: &Thread, [tid, parameters, ..]: [u64; 6]) -> Resul
 }
 
 fn set(thread: &Thread, tid: u64, policy: Option<u32>, priority: u32) -> Result {
-    let privileged = thread.process.has_capability(23);
+    let privileged = thread.has_capability(23);
     let change = |kept: &Policy| {
         let policy = policy.unwrap_or_else(|| kept.policy.load(Ordering::Relaxed));
         let plain = policy & !SCHED_RESET_ON_FORK;
@@ -141,7 +141,7 @@ const PRIO_USER: u64 = 2;
 
 /// The threads that `getpriority` and `setpriority` mean.
 fn threads_of(thread: &Thread, which: u64, who: u64) -> Result<alloc::vec::Vec<Arc<Thread>>> {
-    let own = || thread.process.thread(thread.tid);
+    let own = || thread.process.thread(thread.tid());
     let threads: alloc::vec::Vec<Arc<Thread>> = match which {
         PRIO_PROCESS if who as u32 == 0 => own().into_iter().collect(),
         PRIO_PROCESS => by_tid(who as u32).into_iter().collect(),
@@ -151,9 +151,9 @@ fn threads_of(thread: &Thread, which: u64, who: u64) -> Result<alloc::vec::Vec<A
             members.iter().flat_map(|process| process.threads()).collect()
         }
         PRIO_USER => {
-            let uid = if who as u32 == 0 { thread.process.identity.lock().uid } else { who as u32 };
+            let uid = if who as u32 == 0 { thread.identity().uid } else { who as u32 };
             let all: alloc::vec::Vec<_> = super::tree().iter().cloned().collect();
-            let own = all.iter().filter(|process| process.identity.lock().uid == uid);
+            let own = all.iter().filter(|process| process.identity().uid == uid);
             own.flat_map(|process| process.threads()).collect()
         }
         _ => return fail(Errno::EINVAL),
@@ -171,7 +171,7 @@ pub fn getpriority(thread: &Thread, [which, who, ..]: [u64; 6]) -> Result {
 /// `setpriority(2)`.
 pub fn setpriority(thread: &Thread, [which, who, nice, ..]: [u64; 6]) -> Result {
     let nice = (nice as i32).clamp(-20, 19);
-    let privileged = thread.process.has_capability(23);
+    let privileged = thread.has_capability(23);
     for target in threads_of(thread, which, who)? {
         if nice < target.policy.nice() && !privileged {
             return fail(Errno::EACCES);
@@ -204,7 +204,7 @@ pub fn ioprio_set(thread: &Thread, [which, who, value, ..]: [u64; 6]) -> Result 
     if !(1..=3).contains(&which) || !valid {
         return fail(Errno::EINVAL);
     }
-    if class == 1 && !thread.process.has_capability(21) && !thread.process.has_capability(23) {
+    if class == 1 && !thread.has_capability(21) && !thread.has_capability(23) {
         return fail(Errno::EPERM);
     }
     let who = if which == IOPRIO_WHO_PROCESS { who } else { 0 };

@@ -1,92 +1,76 @@
-//! Changing identities and capabilities (`credentials(7)`, `capabilities(7)`).
+//! Changing users and groups (`credentials(7)`).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use errno::Errno;
-use vfs::Credentials;
 
-use super::{Identity, Process};
+use super::capability::{FILE_SYSTEM, emulate_user_change, fixes_users};
+use super::{CAP_SETGID, CAP_SETUID, Identity, Process};
 use crate::error::{Result, fail};
-use crate::layout;
 use crate::thread::Thread;
 use crate::user;
-
-const CAP_SETGID: u32 = 6;
-const CAP_SETUID: u32 = 7;
-const CAP_SETPCAP: u32 = 8;
 
 /// "Leave as it is."
 const KEEP: u32 = u32::MAX;
 
-/// Takes on user identities; capabilities go and come with user 0.
-fn change_users(process: &Process, change: impl FnOnce(&mut Identity)) {
-    let mut identity = process.identity.lock();
-    let old = *identity;
-    change(&mut identity);
-    let new = *identity;
-    let mut credentials = Credentials::clone(&process.credentials());
-    credentials.uid = new.effective_uid;
-    let is_root = |identity: &Identity| {
-        [identity.uid, identity.effective_uid, identity.saved_uid].contains(&0)
-    };
-    if is_root(&old) && !is_root(&new) {
-        identity.permitted = 0;
-        credentials.capabilities = 0;
-    } else if old.effective_uid == 0 && new.effective_uid != 0 {
-        credentials.capabilities = 0;
-    } else if old.effective_uid != 0 && new.effective_uid == 0 {
-        credentials.capabilities = identity.permitted;
-    }
-    drop(identity);
-    process.set_credentials(credentials);
+fn set_users(thread: &Thread, [real, effective, saved]: [u32; 3]) -> Result {
+    let old = thread.identity();
+    let mut new = Identity::clone(&old);
+    (new.uid, new.effective_uid, new.saved_uid) = (real, effective, saved);
+    new.checks.uid = effective;
+    emulate_user_change(&old, &mut new);
+    thread.set_identity(new);
+    Ok(0)
 }
 
-fn change_groups(process: &Process, change: impl FnOnce(&mut Identity)) {
-    let mut identity = process.identity.lock();
-    change(&mut identity);
-    let gid = identity.effective_gid;
-    drop(identity);
-    let credentials = Credentials { gid, ..Credentials::clone(&process.credentials()) };
-    process.set_credentials(credentials);
+fn set_groups(thread: &Thread, [real, effective, saved]: [u32; 3]) -> Result {
+    let mut new = Identity::clone(&thread.identity());
+    (new.gid, new.effective_gid, new.saved_gid) = (real, effective, saved);
+    new.checks.gid = effective;
+    thread.set_identity(new);
+    Ok(0)
+}
+
+/// What `set*id` with one number makes of the three: all of them, or the effective one.
+fn adopt([real, _, saved]: [u32; 3], wanted: u32, privileged: bool) -> Result<[u32; 3]> {
+    match wanted {
+        KEEP => fail(Errno::EINVAL),
+        wanted if privileged => Ok([wanted; 3]),
+        wanted if [real, saved].contains(&wanted) => Ok([real, wanted, saved]),
+        _ => fail(Errno::EPERM),
+    }
+}
+
+/// `CAP_SYS_PTRACE`.
+const CAP_SYS_PTRACE: u32 = 19;
+
+/// Whether a thread may look into a process and change it (`ptrace(2)`, "Ptrace access mode
+/// checking", by real identities).
+pub fn may_trace(thread: &Thread, process: &Arc<Process>) -> bool {
+    if Arc::ptr_eq(&thread.process, process) {
+        return true;
+    }
+    let (own, other) = (thread.identity(), process.identity());
+    if own.can(CAP_SYS_PTRACE) {
+        return true;
+    }
+    let same = other.users() == [own.uid; 3] && other.groups() == [own.gid; 3];
+    let no_more = other.permitted & !own.permitted == 0;
+    same && no_more && process.dumpable.load(Ordering::Relaxed)
 }
 
 /// `setuid(2)`.
 pub fn setuid(thread: &Thread, [uid, ..]: [u64; 6]) -> Result {
-    let (process, uid) = (&thread.process, uid as u32);
-    let identity = *process.identity.lock();
-    if uid == KEEP {
-        return fail(Errno::EINVAL);
-    }
-    if process.has_capability(CAP_SETUID) {
-        change_users(process, |identity| {
-            (identity.uid, identity.effective_uid, identity.saved_uid) = (uid, uid, uid);
-        });
-    } else if uid == identity.uid || uid == identity.saved_uid {
-        change_users(process, |identity| identity.effective_uid = uid);
-    } else {
-        return fail(Errno::EPERM);
-    }
-    Ok(0)
+    let old = thread.identity();
+    set_users(thread, adopt(old.users(), uid as u32, old.can(CAP_SETUID))?)
 }
 
 /// `setgid(2)`.
 pub fn setgid(thread: &Thread, [gid, ..]: [u64; 6]) -> Result {
-    let (process, gid) = (&thread.process, gid as u32);
-    let identity = *process.identity.lock();
-    if gid == KEEP {
-        return fail(Errno::EINVAL);
-    }
-    if process.has_capability(CAP_SETGID) {
-        change_groups(process, |identity| {
-            (identity.gid, identity.effective_gid, identity.saved_gid) = (gid, gid, gid);
-        });
-    } else if gid == identity.gid || gid == identity.saved_gid {
-        change_groups(process, |identity| identity.effective_gid = gid);
-    } else {
-        return fail(Errno::EPERM);
-    }
-    Ok(0)
+    let old = thread.identity();
+    set_groups(thread, adopt(old.groups(), gid as u32, old.can(CAP_SETGID))?)
 }
 
 /// The new real, effective and saved identity of `setre*id`, by its rules.
@@ -122,89 +106,72 @@ fn choose(current: [u32; 3], wanted: [u32; 3], privileged: bool) -> Result<[u32;
     Ok(chosen)
 }
 
-fn users(process: &Process) -> [u32; 3] {
-    let identity = process.identity.lock();
-    [identity.uid, identity.effective_uid, identity.saved_uid]
-}
-
-fn groups(process: &Process) -> [u32; 3] {
-    let identity = process.identity.lock();
-    [identity.gid, identity.effective_gid, identity.saved_gid]
-}
-
-fn set_users(process: &Process, [real, effective, saved]: [u32; 3]) -> Result {
-    change_users(process, |identity| {
-        (identity.uid, identity.effective_uid, identity.saved_uid) = (real, effective, saved);
-    });
-    Ok(0)
-}
-
-fn set_groups(process: &Process, [real, effective, saved]: [u32; 3]) -> Result {
-    change_groups(process, |identity| {
-        (identity.gid, identity.effective_gid, identity.saved_gid) = (real, effective, saved);
-    });
-    Ok(0)
-}
-
 /// `setreuid(2)`.
 pub fn setreuid(thread: &Thread, [real, effective, ..]: [u64; 6]) -> Result {
-    let process = &thread.process;
+    let old = thread.identity();
     let wanted = [real as u32, effective as u32];
-    set_users(process, exchange(users(process), wanted, process.has_capability(CAP_SETUID))?)
+    set_users(thread, exchange(old.users(), wanted, old.can(CAP_SETUID))?)
 }
 
 /// `setregid(2)`.
 pub fn setregid(thread: &Thread, [real, effective, ..]: [u64; 6]) -> Result {
-    let process = &thread.process;
+    let old = thread.identity();
     let wanted = [real as u32, effective as u32];
-    set_groups(process, exchange(groups(process), wanted, process.has_capability(CAP_SETGID))?)
+    set_groups(thread, exchange(old.groups(), wanted, old.can(CAP_SETGID))?)
 }
 
 /// `setresuid(2)`.
 pub fn setresuid(thread: &Thread, [real, effective, saved, ..]: [u64; 6]) -> Result {
-    let process = &thread.process;
+    let old = thread.identity();
     let wanted = [real as u32, effective as u32, saved as u32];
-    set_users(process, choose(users(process), wanted, process.has_capability(CAP_SETUID))?)
+    set_users(thread, choose(old.users(), wanted, old.can(CAP_SETUID))?)
 }
 
 /// `setresgid(2)`.
 pub fn setresgid(thread: &Thread, [real, effective, saved, ..]: [u64; 6]) -> Result {
-    let process = &thread.process;
+    let old = thread.identity();
     let wanted = [real as u32, effective as u32, saved as u32];
-    set_groups(process, choose(groups(process), wanted, process.has_capability(CAP_SETGID))?)
+    set_groups(thread, choose(old.groups(), wanted, old.can(CAP_SETGID))?)
 }
 
 /// `setfsuid(2)`: gives the old one, whatever happens.
 pub fn setfsuid(thread: &Thread, [uid, ..]: [u64; 6]) -> Result {
-    let (process, uid) = (&thread.process, uid as u32);
-    let credentials = process.credentials();
-    let old = credentials.uid;
-    if uid != KEEP
-        && (process.has_capability(CAP_SETUID) || users(process).contains(&uid) || uid == old)
-    {
-        process.set_credentials(Credentials { uid, ..Credentials::clone(&credentials) });
+    let (old, uid) = (thread.identity(), uid as u32);
+    let before = old.checks.uid;
+    let allowed = old.can(CAP_SETUID) || old.users().contains(&uid) || uid == before;
+    if uid != KEEP && allowed {
+        let mut new = Identity::clone(&old);
+        new.checks.uid = uid;
+        if fixes_users(&old) {
+            match (before, uid) {
+                (0, 0) => {}
+                (0, _) => new.checks.capabilities &= !FILE_SYSTEM,
+                (_, 0) => new.checks.capabilities |= new.permitted & FILE_SYSTEM,
+                _ => {}
+            }
+        }
+        thread.set_identity(new);
     }
-    Ok(u64::from(old))
+    Ok(u64::from(before))
 }
 
 /// `setfsgid(2)`: gives the old one, whatever happens.
 pub fn setfsgid(thread: &Thread, [gid, ..]: [u64; 6]) -> Result {
-    let (process, gid) = (&thread.process, gid as u32);
-    let credentials = process.credentials();
-    let old = credentials.gid;
-    if gid != KEEP
-        && (process.has_capability(CAP_SETGID) || groups(process).contains(&gid) || gid == old)
-    {
-        process.set_credentials(Credentials { gid, ..Credentials::clone(&credentials) });
+    let (old, gid) = (thread.identity(), gid as u32);
+    let before = old.checks.gid;
+    let allowed = old.can(CAP_SETGID) || old.groups().contains(&gid) || gid == before;
+    if gid != KEEP && allowed {
+        let mut new = Identity::clone(&old);
+        new.checks.gid = gid;
+        thread.set_identity(new);
     }
-    Ok(u64::from(old))
+    Ok(u64::from(before))
 }
 
 /// `setgroups(2)`.
 pub fn setgroups(thread: &Thread, [size, list, ..]: [u64; 6]) -> Result {
     const MAX_GROUPS: u64 = 65_536;
-    let process = &thread.process;
-    if !process.has_capability(CAP_SETGID) {
+    if !thread.has_capability(CAP_SETGID) {
         return fail(Errno::EPERM);
     }
     if size & 0xffff_ffff > MAX_GROUPS {
@@ -216,103 +183,8 @@ pub fn setgroups(thread: &Thread, [size, list, ..]: [u64; 6]) -> Result {
         .map(|chunk| u32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]))
         .collect();
     groups.sort_unstable();
-    let credentials =
-        Credentials { groups: groups.into(), ..Credentials::clone(&process.credentials()) };
-    process.set_credentials(credentials);
-    Ok(0)
-}
-
-layout! {
-    /// `struct __user_cap_header_struct`.
-    pub struct CapabilityHeader {
-        pub version: u32,
-        pub pid: i32,
-    }
-
-    /// `struct __user_cap_data_struct`.
-    pub struct CapabilityData {
-        pub effective: u32,
-        pub permitted: u32,
-        pub inheritable: u32,
-    }
-}
-
-const VERSION_1: u32 = 0x1998_0330;
-const VERSION_2: u32 = 0x2007_1026;
-const VERSION_3: u32 = 0x2008_0522;
-
-/// How many words of each set a version has; an unknown version is told the preferred one.
-fn words_of(header: u64) -> Result<(CapabilityHeader, usize)> {
-    let raw: CapabilityHeader = user::read(header)?;
-    match raw.version {
-        VERSION_1 => Ok((raw, 1)),
-        VERSION_2 | VERSION_3 => Ok((raw, 2)),
-        _ => {
-            user::write(header, &VERSION_3)?;
-            fail(Errno::EINVAL)
-        }
-    }
-}
-
-/// `capget(2)`.
-pub fn capget(thread: &Thread, [header, data, ..]: [u64; 6]) -> Result {
-    let (raw, words) = match words_of(header) {
-        Ok(found) => found,
-        // Asking for the version only is no error.
-        Err(crate::error::Fail::Errno(Errno::EINVAL)) if data == 0 => return Ok(0),
-        Err(error) => return Err(error),
-    };
-    if raw.pid < 0 {
-        return fail(Errno::EINVAL);
-    }
-    let process = match raw.pid {
-        0 => Arc::clone(&thread.process),
-        pid => Arc::clone(&super::by_tid(pid as u32).ok_or(Errno::ESRCH)?.process),
-    };
-    let effective = process.credentials().capabilities;
-    let identity = *process.identity.lock();
-    for word in 0..words {
-        let part = |set: u64| (set >> (32 * word)) as u32;
-        let value = CapabilityData {
-            effective: part(effective),
-            permitted: part(identity.permitted),
-            inheritable: part(identity.inheritable),
-        };
-        user::write(data + 12 * word as u64, &value)?;
-    }
-    Ok(0)
-}
-
-/// `capset(2)`.
-pub fn capset(thread: &Thread, [header, data, ..]: [u64; 6]) -> Result {
-    let (raw, words) = words_of(header)?;
-    let process = &thread.process;
-    if raw.pid != 0 && raw.pid as u32 != thread.tid && raw.pid as u32 != process.pid {
-        return fail(Errno::EPERM);
-    }
-    let (mut effective, mut permitted, mut inheritable) = (0u64, 0u64, 0u64);
-    for word in 0..words {
-        let value: CapabilityData = user::read(data + 12 * word as u64)?;
-        let place = |part: u32| u64::from(part) << (32 * word);
-        effective |= place(value.effective);
-        permitted |= place(value.permitted);
-        inheritable |= place(value.inheritable);
-    }
-    effective &= super::ALL_CAPABILITIES;
-    permitted &= super::ALL_CAPABILITIES;
-    inheritable &= super::ALL_CAPABILITIES;
-    let mut identity = process.identity.lock();
-    let grows = permitted & !identity.permitted != 0 || effective & !permitted != 0;
-    let may_inherit = identity.permitted | identity.inheritable;
-    let privileged = process.has_capability(CAP_SETPCAP);
-    if grows || (inheritable & !may_inherit != 0 && !privileged) {
-        return fail(Errno::EPERM);
-    }
-    identity.permitted = permitted;
-    identity.inheritable = inheritable;
-    drop(identity);
-    let credentials =
-        Credentials { capabilities: effective, ..Credentials::clone(&process.credentials()) };
-    process.set_credentials(credentials);
+    let mut new = Identity::clone(&thread.identity());
+    new.checks.groups = groups.into();
+    thread.set_identity(new);
     Ok(0)
 }

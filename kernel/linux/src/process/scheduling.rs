@@ -66,5 +66,5 @@ pub fn getcpu(_thread: &Thread, [cpu, node, ..]: [u64; 6]) -> Result {
 /// `set_tid_address(2)`.
 pub fn set_tid_address(thread: &Thread, [address, ..]: [u64; 6]) -> Result {
     thread.clear_on_exit.store(address, Ordering::Relaxed);
-    Ok(u64::from(thread.tid))
+    Ok(u64::from(thread.tid()))
 }

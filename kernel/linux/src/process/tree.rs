@@ -124,6 +124,11 @@ pub fn last_pid() -> u32 {
     tree().last
 }
 
+/// How many identities are in use.
+pub fn used_pids() -> usize {
+    tree().used.len()
+}
+
 /// Gives an identity back.
 pub fn release_pid(pid: u32) {
     tree().used.remove(&pid);

@@ -84,7 +84,7 @@ fn look(process: &Process, whom: Whom, options: u64) -> Result<Option<Found>> {
             time: own.time + of_children.time,
             largest: own.largest.max(of_children.largest),
         };
-        let uid = child.credentials().uid;
+        let uid = child.identity().uid;
         if ended && options & WNOWAIT == 0 {
             let mut collected = process.usage.lock();
             collected[1].time += usage.time;
@@ -136,18 +136,22 @@ pub fn waitid(thread: &Thread, [kind, id, info, options, usage, _]: [u64; 6]) ->
     if options & !known != 0 || options & (WUNTRACED | WEXITED | WCONTINUED) == 0 {
         return fail(Errno::EINVAL);
     }
+    let mut never_waits = false;
     let whom = match (kind as u32, id as i32) {
         (0, _) => Whom::Any,
         (1, id) if id > 0 => Whom::Process(id as u32),
         (2, 0) => Whom::Group(thread.process.group()),
         (2, id) if id > 0 => Whom::Group(id as u32),
-        (3, descriptor) => {
-            let file = thread.files.get(descriptor as u64)?;
-            Whom::Process(crate::process::pidfd_process(&file).ok_or(Errno::EINVAL)?.pid)
+        (3, descriptor) if descriptor >= 0 => {
+            never_waits = super::never_waits(thread, descriptor as u64);
+            Whom::Process(super::process_of(thread, descriptor as u64)?.pid)
         }
         _ => return fail(Errno::EINVAL),
     };
-    let found = wait(thread, whom, options)?;
+    let found = wait(thread, whom, options | if never_waits { WNOHANG } else { 0 })?;
+    if found.is_none() && never_waits && options & WNOHANG == 0 {
+        return fail(Errno::EAGAIN);
+    }
     if info != 0 {
         let bytes = match &found {
             Some(found) => Info::of_status(found.pid, found.uid, found.status).encode(SIGCHLD),

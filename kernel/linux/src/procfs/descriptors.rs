@@ -43,7 +43,7 @@ impl Form {
 
 fn find(subject: &Subject, descriptor: u32) -> Result<(Arc<OpenFile>, bool), Errno> {
     let thread = subject.thread().ok_or(Errno::ENOENT)?;
-    thread.files.entry(descriptor).ok_or(Errno::ENOENT)
+    thread.files().entry(descriptor).ok_or(Errno::ENOENT)
 }
 
 fn path_of(open: &OpenFile) -> Text {
@@ -68,7 +68,9 @@ fn information(open: &OpenFile, close_on_exec: bool) -> Text {
     };
     // A position that is just being moved belongs to whoever reads this.
     let position = open.position_now().unwrap_or(0);
-    let text = format!("pos:\t{position}\nflags:\t0{shown:o}\nmnt_id:\t{mount}\nino:\t{number}\n");
+    let mut text =
+        format!("pos:\t{position}\nflags:\t0{shown:o}\nmnt_id:\t{mount}\nino:\t{number}\n");
+    text += &open.file.information();
     Ok(text.into_bytes())
 }
 
@@ -108,7 +110,7 @@ impl Listing for Descriptors {
     ) -> Result<(), Errno> {
         self.subject.check_access().map_err(|_| Errno::EACCES)?;
         let Some(thread) = self.subject.thread() else { return Ok(()) };
-        let used: Vec<u32> = thread.files.list().iter().map(|(number, ..)| *number).collect();
+        let used: Vec<u32> = thread.files().list().iter().map(|(number, ..)| *number).collect();
         let kind = if self.form == Form::Link { Kind::Symlink } else { Kind::File };
         let number = |own| self.subject.attributes(self.form.number(own), 0).number;
         list_numbers(&used, cookie, kind, number, visit);

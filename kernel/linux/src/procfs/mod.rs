@@ -54,7 +54,7 @@ fn link(number: u64, render: fn() -> Text) -> Arc<dyn Inode> {
 
 /// The root directory of whoever looks, from which paths are shown.
 fn viewer_root() -> Result<Location, Errno> {
-    with_current(|thread| thread.context.places().0).ok_or(Errno::ENOENT)
+    with_current(|thread| thread.context().places().0).ok_or(Errno::ENOENT)
 }
 
 /// A path as whoever looks sees it.
@@ -69,7 +69,7 @@ fn own_number() -> Text {
 
 fn own_thread() -> Text {
     let (pid, tid) =
-        with_current(|thread| (thread.process.pid, thread.tid)).ok_or(Errno::ENOENT)?;
+        with_current(|thread| (thread.process.pid, thread.tid())).ok_or(Errno::ENOENT)?;
     Ok(alloc::format!("{pid}/task/{tid}").into_bytes())
 }
 

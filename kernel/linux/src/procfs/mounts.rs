@@ -43,8 +43,8 @@ fn options(mount: &Mount) -> String {
 /// All mounts that the process can see, with the paths that it sees them at.
 fn visible(subject: &Subject) -> Result<Vec<(Arc<Mount>, String)>, errno::Errno> {
     let thread = subject.living()?;
-    let (root, _) = thread.context.places();
-    let mounts = thread.context.namespace().mounts().into_iter().filter_map(|mount| {
+    let (root, _) = thread.context().places();
+    let mounts = thread.context().namespace().mounts().into_iter().filter_map(|mount| {
         let top = Location::new(Arc::clone(&mount), Arc::clone(mount.root()));
         let path = top.path(&root);
         path.reachable.then(|| (mount, escape(&path.text)))

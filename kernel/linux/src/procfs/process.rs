@@ -67,17 +67,17 @@ impl Subject {
     /// # Errors
     /// `EACCES`.
     pub fn check_access(&self) -> Result<(), Errno> {
-        let owner = self.process()?.identity.lock().uid;
+        let owner = self.process()?.identity().uid;
         let allowed = with_current(|thread| {
-            let own = thread.process.identity.lock().effective_uid;
-            own == owner || thread.process.has_capability(SYS_PTRACE)
+            let own = thread.identity();
+            own.effective_uid == owner || own.can(SYS_PTRACE)
         });
         if allowed == Some(true) { Ok(()) } else { Err(Errno::EACCES) }
     }
 
     /// Attributes of a file in the directory.
     pub fn attributes(&self, index: u64, permissions: u16) -> Attributes {
-        let identity = self.process().ok().map(|process| *process.identity.lock());
+        let identity = self.process().ok().map(|process| process.identity());
         let (uid, gid) =
             identity.map_or((0, 0), |identity| (identity.effective_uid, identity.effective_gid));
         let number =
@@ -114,7 +114,7 @@ const ENTRIES: [(&str, u16, Entry); 26] = [
     ("cgroup", 0o444, Entry::Text(|_| Ok(b"0::/\n".to_vec()))),
     ("cmdline", 0o444, Entry::Text(memory::arguments)),
     ("comm", 0o644, Entry::Writable(status::name, status::set_name)),
-    ("cwd", 0o777, Entry::Place(|subject| Ok(subject.living()?.context.places().1))),
+    ("cwd", 0o777, Entry::Place(|subject| Ok(subject.living()?.context().places().1))),
     ("environ", 0o400, Entry::Text(memory::environment)),
     ("exe", 0o777, Entry::Place(executable)),
     ("fd", 0o500, Entry::Descriptors(Form::Link)),
@@ -127,7 +127,7 @@ const ENTRIES: [(&str, u16, Entry); 26] = [
     ("oom_score", 0o444, Entry::Text(|_| Ok(b"0\n".to_vec()))),
     ("oom_score_adj", 0o444, Entry::Text(|_| Ok(b"0\n".to_vec()))),
     ("personality", 0o400, Entry::Text(status::personality)),
-    ("root", 0o777, Entry::Place(|subject| Ok(subject.living()?.context.places().0))),
+    ("root", 0o777, Entry::Place(|subject| Ok(subject.living()?.context().places().0))),
     ("sessionid", 0o444, Entry::Text(|_| Ok(b"4294967295".to_vec()))),
     ("smaps", 0o444, Entry::Text(maps::detailed_maps)),
     ("smaps_rollup", 0o444, Entry::Text(maps::summary)),
@@ -139,7 +139,8 @@ const ENTRIES: [(&str, u16, Entry); 26] = [
 ];
 
 fn executable(subject: &Subject) -> Result<Location, Errno> {
-    subject.process()?.executable().ok_or(Errno::ENOENT)
+    let executable = subject.process()?.executable().ok_or(Errno::ENOENT)?;
+    Ok(executable.location.clone())
 }
 
 impl Entry {
@@ -297,7 +298,7 @@ impl Listing for Threads {
         visit: &mut dyn FnMut(&DirectoryEntry<'_>) -> ControlFlow<()>,
     ) -> Result<(), Errno> {
         let process = self.0.process().map_err(|_| Errno::ENOENT)?;
-        let tids: Vec<u32> = process.threads().iter().map(|thread| thread.tid).collect();
+        let tids: Vec<u32> = process.threads().iter().map(|thread| thread.tid()).collect();
         let number = |tid| u64::from(tid) << 32 | 1 << 31;
         list_numbers(&tids, cookie, Kind::Directory, number, visit);
         Ok(())

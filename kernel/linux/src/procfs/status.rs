@@ -10,7 +10,7 @@ use errno::Errno;
 use super::Text;
 use super::memory::Sizes;
 use super::process::Subject;
-use crate::process::{ALL_CAPABILITIES, Process, Resource, all_vcpus};
+use crate::process::{Process, Resource, all_vcpus};
 use crate::signal::{self, Handler};
 use crate::thread::{Thread, with_current};
 use crate::time::ticks;
@@ -18,7 +18,7 @@ use crate::time::ticks;
 /// The letter and the word for what a process or thread does.
 fn state(process: &Process, thread: Option<&Thread>) -> (char, &'static str) {
     let Some(thread) = thread else { return ('Z', "zombie") };
-    let own = with_current(|current| current.tid == thread.tid) == Some(true);
+    let own = with_current(|current| current.tid() == thread.tid()) == Some(true);
     if own {
         return ('R', "running");
     }
@@ -179,10 +179,11 @@ pub fn status(subject: &Subject) -> Text {
     let name = String::from_utf8_lossy(&name_of(&process, thread)).into_owned();
     let mut text = format!("Name:\t{name}\n");
     if let Some(thread) = thread {
-        text += &format!("Umask:\t{:04o}\n", thread.context.umask());
+        text += &format!("Umask:\t{:04o}\n", thread.context().umask());
     }
-    let identity = *process.identity.lock();
-    let credentials = process.credentials();
+    let identity = thread.filter(|_| subject.is_thread()).map(Thread::identity);
+    let identity = identity.unwrap_or_else(|| process.identity());
+    let credentials = &identity.checks;
     text += &format!("State:\t{letter} ({word})\nTgid:\t{}\nNgid:\t0\n", process.pid);
     let parent = process.parent().map_or(0, |parent| parent.pid);
     text += &format!("Pid:\t{}\nPPid:\t{parent}\nTracerPid:\t0\n", subject.tid());
@@ -190,7 +191,7 @@ pub fn status(subject: &Subject) -> Text {
     text += &format!("Uid:\t{real}\t{effective}\t{saved}\t{}\n", credentials.uid);
     let (real, effective, saved) = (identity.gid, identity.effective_gid, identity.saved_gid);
     text += &format!("Gid:\t{real}\t{effective}\t{saved}\t{}\n", credentials.gid);
-    let size = thread.map_or(0, |thread| thread.files.size().next_multiple_of(64).max(64));
+    let size = thread.map_or(0, |thread| thread.files().size().next_multiple_of(64).max(64));
     text += &format!("FDSize:\t{size}\nGroups:\t");
     credentials.groups.iter().for_each(|group| text += &format!("{group} "));
     text.push('\n');
@@ -199,10 +200,14 @@ pub fn status(subject: &Subject) -> Text {
     }
     text += &format!("Threads:\t{}\n", process.thread_count().max(1));
     text += &signal_lines(&process, thread);
-    let effective = credentials.capabilities;
-    text += &format!("CapInh:\t{:016x}\nCapPrm:\t{effective:016x}\n", 0);
-    text += &format!("CapEff:\t{effective:016x}\nCapBnd:\t{ALL_CAPABILITIES:016x}\n");
-    text += &format!("CapAmb:\t{:016x}\n", 0);
+    let sets = [
+        ("Inh", identity.inheritable),
+        ("Prm", identity.permitted),
+        ("Eff", credentials.capabilities),
+        ("Bnd", identity.bounding),
+        ("Amb", identity.ambient),
+    ];
+    sets.iter().for_each(|(name, set)| text += &format!("Cap{name}:\t{set:016x}\n"));
     let no_new = u32::from(process.no_new_privileges.load(Ordering::Relaxed));
     text += &format!("NoNewPrivs:\t{no_new}\nSeccomp:\t0\nSeccomp_filters:\t0\n");
     let affinity = thread.and_then(Thread::task).map_or(all_vcpus(), |task| task.affinity());

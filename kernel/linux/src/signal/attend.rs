@@ -92,7 +92,7 @@ fn stop(thread: &Thread, signal: u8) {
     process.signals.stopped.store(true, Ordering::SeqCst);
     *process.status.lock() = Some(Status::Stopped(signal));
     for other in process.threads() {
-        if other.tid != thread.tid {
+        if other.tid() != thread.tid() {
             other.call_attention();
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::abi::Layout;
 use crate::process::{Process, Status};
+use crate::thread::Thread;
 
 /// Bytes of a `siginfo_t`.
 pub const LENGTH: usize = 128;
@@ -43,13 +44,18 @@ impl Info {
     }
 
     /// Sent by a process with `kill(2)`.
-    pub fn user(sender: &Process) -> Self {
-        Self::with_words(SI_USER, &[sender.pid, sender.identity.lock().uid])
+    pub fn user(sender: &Thread) -> Self {
+        Self::with_words(SI_USER, &[sender.process.pid, sender.identity().uid])
+    }
+
+    /// Sent on behalf of a process that ends.
+    pub fn process(sender: &Process) -> Self {
+        Self::with_words(SI_USER, &[sender.pid, sender.identity().uid])
     }
 
     /// Sent by a process with `tgkill(2)`.
-    pub fn thread(sender: &Process) -> Self {
-        Self::with_words(SI_TKILL, &[sender.pid, sender.identity.lock().uid])
+    pub fn thread(sender: &Thread) -> Self {
+        Self::with_words(SI_TKILL, &[sender.process.pid, sender.identity().uid])
     }
 
     /// About an address.
@@ -60,7 +66,7 @@ impl Info {
     /// About a child that changed its state.
     pub fn child(child: &Process) -> Self {
         let status = child.status.lock().unwrap_or(Status::Exited(0));
-        let uid = child.identity.lock().uid;
+        let uid = child.identity().uid;
         let time = child.cpu_time() / (crate::abi::SECOND / crate::time::TICKS);
         let mut info = Self::of_status(child.pid, uid, status);
         info.fields[16..24].copy_from_slice(&time.to_le_bytes());

@@ -24,11 +24,11 @@ pub use action::{Action, Handler, default_action};
 pub use attend::{attend, from_exception, from_fault, is_deliverable};
 pub use calls::*;
 pub use frame::rt_sigreturn;
-pub use info::Info;
+pub use info::{Info, LENGTH as INFO_LENGTH};
 pub use pending::Pending;
 pub use send::{
-    kill, rt_sigqueueinfo, rt_tgsigqueueinfo, send_to_group, send_to_process, send_to_thread,
-    tgkill, tkill,
+    check_claim, kill, queue, queue_to_group, queue_to_thread, rt_sigqueueinfo, rt_tgsigqueueinfo,
+    send_to_group, send_to_process, send_to_thread, tgkill, tkill,
 };
 pub use wait::{pause, rt_sigsuspend, rt_sigtimedwait, take_waiting, with_mask};
 

@@ -8,12 +8,14 @@ use errno::Errno;
 use trace::Event;
 
 use super::info::LENGTH;
-use super::number::{LAST, REALTIME, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU};
+use super::number::{LAST, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU};
 use super::{Info, set_of};
 use crate::error::{Result, fail};
-use crate::process::{Process, Status, by_pid, tree};
+use crate::process::{Identity, Process, Status, by_pid, tree};
 use crate::thread::Thread;
 use crate::user;
+
+const CAP_KILL: u32 = 5;
 
 const STOPPING: u64 = set_of(SIGSTOP) | set_of(SIGTSTP) | set_of(SIGTTIN) | set_of(SIGTTOU);
 
@@ -75,7 +77,7 @@ pub fn send_to_process(process: &Arc<Process>, signal: u8, info: Info) {
 
 /// Sends a signal to a thread.
 pub fn send_to_thread(thread: &Arc<Thread>, signal: u8, info: Info) {
-    trace::record(Event::Signal, u64::from(thread.tid), u64::from(signal));
+    trace::record(Event::Signal, u64::from(thread.tid()), u64::from(signal));
     let process = &thread.process;
     prepare(process, signal);
     let waited = thread.signals.waited.load(Ordering::SeqCst);
@@ -96,15 +98,15 @@ pub fn send_to_group(group: u32, signal: u8, info: Info) -> bool {
     !members.is_empty()
 }
 
-/// Whether the caller may send a signal to the target.
-fn may_send(caller: &Process, target: &Process, signal: u8) -> bool {
-    if caller.has_capability(5) {
+/// Whether the caller may send a signal to a process; `target` is who its receiver acts for.
+fn may_send(caller: &Thread, process: &Process, target: &Identity, signal: u8) -> bool {
+    if caller.process.pid == process.pid {
         return true;
     }
-    let (own, other) = (*caller.identity.lock(), *target.identity.lock());
-    let same =
-        [own.uid, own.effective_uid].iter().any(|uid| *uid == other.uid || *uid == other.saved_uid);
-    same || (signal == SIGCONT && caller.session() == target.session())
+    let own = caller.identity();
+    [own.uid, own.effective_uid].iter().any(|uid| [target.uid, target.saved_uid].contains(uid))
+        || own.can(CAP_KILL)
+        || (signal == SIGCONT && caller.process.session() == process.session())
 }
 
 fn number_of(signal: u64) -> Result<u8> {
@@ -116,7 +118,6 @@ fn number_of(signal: u64) -> Result<u8> {
 
 /// `kill(2)`.
 pub fn kill(thread: &Thread, [pid, signal, ..]: [u64; 6]) -> Result {
-    let signal = number_of(signal)?;
     let caller = &thread.process;
     let targets: Vec<Arc<Process>> = match pid as i32 {
         0 => tree().group(caller.group()),
@@ -129,80 +130,94 @@ pub fn kill(thread: &Thread, [pid, signal, ..]: [u64; 6]) -> Result {
         pid if pid < 0 => tree().group(pid.unsigned_abs()),
         pid => by_pid(pid as u32).into_iter().collect(),
     };
-    if targets.is_empty() {
-        return fail(Errno::ESRCH);
-    }
-    let mut sent = false;
-    for target in &targets {
-        if may_send(caller, target, signal) {
-            sent = true;
-            if signal != 0 {
-                send_to_process(target, signal, Info::user(caller));
-            }
-        }
-    }
-    if sent { Ok(0) } else { fail(Errno::EPERM) }
+    to_all(thread, &targets, signal, Info::user(thread))
 }
 
-fn to_thread(thread: &Thread, group: Option<u64>, tid: u64, signal: u8, info: Info) -> Result {
-    let tid = u32::try_from(tid as i32).ok().filter(|tid| *tid > 0).ok_or(Errno::EINVAL)?;
-    let target = crate::process::by_tid(tid).ok_or(Errno::ESRCH)?;
-    if let Some(group) = group {
-        let group =
-            u32::try_from(group as i32).ok().filter(|group| *group > 0).ok_or(Errno::EINVAL)?;
-        if target.process.pid != group {
-            return fail(Errno::ESRCH);
-        }
-    }
-    if !may_send(&thread.process, &target.process, signal) {
+/// Sends a signal to a thread.
+pub fn queue_to_thread(thread: &Thread, target: &Arc<Thread>, signal: u64, info: Info) -> Result {
+    let signal = number_of(signal)?;
+    if !may_send(thread, &target.process, &target.identity(), signal) {
         return fail(Errno::EPERM);
     }
     if signal != 0 {
-        send_to_thread(&target, signal, info);
+        send_to_thread(target, signal, info);
     }
     Ok(0)
 }
 
+/// Sends a signal to all processes of a group that the caller may send it to.
+pub fn queue_to_group(thread: &Thread, group: u32, signal: u64, info: Info) -> Result {
+    to_all(thread, &tree().group(group), signal, info)
+}
+
+/// Sends a signal to those processes that the caller may send it to.
+fn to_all(thread: &Thread, targets: &[Arc<Process>], signal: u64, info: Info) -> Result {
+    let mut result = fail(Errno::ESRCH);
+    for target in targets {
+        let sent = queue(thread, target, signal, info);
+        if sent.is_ok() || result.is_err() {
+            result = sent;
+        }
+    }
+    result
+}
+
+fn to_thread(thread: &Thread, group: Option<u64>, tid: u64, signal: u64, info: Info) -> Result {
+    let positive = |number: u64| u32::try_from(number as i32).ok().filter(|number| *number > 0);
+    let tid = positive(tid).ok_or(Errno::EINVAL)?;
+    let group = group.map(|group| positive(group).ok_or(Errno::EINVAL)).transpose()?;
+    let target = crate::process::by_tid(tid).ok_or(Errno::ESRCH)?;
+    if group.is_some_and(|group| target.process.pid != group) {
+        return fail(Errno::ESRCH);
+    }
+    queue_to_thread(thread, &target, signal, info)
+}
+
 /// `tkill(2)`.
 pub fn tkill(thread: &Thread, [tid, signal, ..]: [u64; 6]) -> Result {
-    to_thread(thread, None, tid, number_of(signal)?, Info::thread(&thread.process))
+    to_thread(thread, None, tid, signal, Info::thread(thread))
 }
 
 /// `tgkill(2)`.
 pub fn tgkill(thread: &Thread, [group, tid, signal, ..]: [u64; 6]) -> Result {
-    to_thread(thread, Some(group), tid, number_of(signal)?, Info::thread(&thread.process))
+    to_thread(thread, Some(group), tid, signal, Info::thread(thread))
 }
 
-fn user_info(thread: &Thread, address: u64, target: u64) -> Result<Info> {
-    let bytes: [u8; LENGTH] = user::read(address)?;
-    let info = Info::decode(&bytes);
-    // Only the kernel may say that it sent a signal, except to oneself.
-    if (info.code >= 0 || info.code == super::info::SI_TKILL) && target as u32 != thread.process.pid
-    {
+/// Only the kernel may say that it sent a signal, except to oneself.
+pub fn check_claim(thread: &Thread, info: Info, target: u32) -> Result<Info> {
+    let claims = info.code >= 0 || info.code == super::info::SI_TKILL;
+    if claims && target != thread.process.pid {
         return fail(Errno::EPERM);
     }
     Ok(info)
 }
 
+fn user_info(thread: &Thread, address: u64, target: u64) -> Result<Info> {
+    let bytes: [u8; LENGTH] = user::read(address)?;
+    check_claim(thread, Info::decode(&bytes), target as u32)
+}
+
+/// Sends a signal with information to a process.
+pub fn queue(thread: &Thread, target: &Arc<Process>, signal: u64, info: Info) -> Result {
+    let signal = number_of(signal)?;
+    if !may_send(thread, target, &target.identity(), signal) {
+        return fail(Errno::EPERM);
+    }
+    if signal != 0 {
+        send_to_process(target, signal, info);
+    }
+    Ok(0)
+}
+
 /// `rt_sigqueueinfo(2)`.
 pub fn rt_sigqueueinfo(thread: &Thread, [pid, signal, info, ..]: [u64; 6]) -> Result {
     let info = user_info(thread, info, pid)?;
-    let signal = number_of(signal)?;
     let target = by_pid(pid as u32).ok_or(Errno::ESRCH)?;
-    if !may_send(&thread.process, &target, signal) {
-        return fail(Errno::EPERM);
-    }
-    if signal >= REALTIME && target.signals.pending.lock().set().count_ones() == u32::MAX {
-        return fail(Errno::EAGAIN);
-    }
-    if signal != 0 {
-        send_to_process(&target, signal, info);
-    }
-    Ok(0)
+    queue(thread, &target, signal, info)
 }
 
 /// `rt_tgsigqueueinfo(2)`.
 pub fn rt_tgsigqueueinfo(thread: &Thread, [group, tid, signal, info, ..]: [u64; 6]) -> Result {
     let info = user_info(thread, info, group)?;
-    to_thread(thread, Some(group), tid, number_of(signal)?, info)
+    to_thread(thread, Some(group), tid, signal, info)
 }

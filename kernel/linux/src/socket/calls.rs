@@ -86,7 +86,7 @@ fn with_socket<T>(
     descriptor: u64,
     with: impl FnOnce(&Arc<OpenFile>, &Arc<dyn Socket>) -> Result<T>,
 ) -> Result<T> {
-    let open = thread.files.get(descriptor)?;
+    let open = thread.files().get(descriptor)?;
     let socket = Arc::clone(SocketFile::of(&open)?);
     with(&open, &socket)
 }

@@ -84,7 +84,7 @@ fn read_control(thread: &Thread, header: &Header, outgoing: &mut Outgoing<'_>) -
                 }
                 for descriptor in data.chunks_exact(4) {
                     let number = u64::from(u32::decode(descriptor));
-                    outgoing.rights.push(thread.files.get_any(number)?);
+                    outgoing.rights.push(thread.files().get_any(number)?);
                 }
             }
             SCM_CREDENTIALS => outgoing.sender = claimed_sender(thread, data)?,
@@ -104,10 +104,10 @@ fn claimed_sender(thread: &Thread, data: &[u8]) -> Result<Sender> {
         return fail(Errno::EINVAL);
     }
     let [pid, uid, gid] = <[u32; 3]>::decode(data);
-    let identity = *thread.process.identity.lock();
-    let has = |capability| thread.process.has_capability(capability);
-    let users = [identity.uid, identity.effective_uid, identity.saved_uid];
-    let groups = [identity.gid, identity.effective_gid, identity.saved_gid];
+    let identity = thread.identity();
+    let has = |capability| thread.has_capability(capability);
+    let users = identity.users();
+    let groups = identity.groups();
     if (pid != thread.process.pid && !has(SYS_ADMIN))
         || (!users.contains(&uid) && !has(SETUID))
         || (!groups.contains(&gid) && !has(SETGID))
@@ -156,7 +156,7 @@ pub fn sendto(
     thread: &Thread,
     [descriptor, buffer, count, options, address, length]: [u64; 6],
 ) -> Result {
-    let open = thread.files.get(descriptor)?;
+    let open = thread.files().get(descriptor)?;
     SocketFile::of(&open)?;
     let to = if address == 0 { None } else { Some(read_address(address, length)?) };
     send(&open, &mut Buffer::new(buffer, count), outgoing(thread, options, to))
@@ -177,7 +177,7 @@ fn send_header(thread: &Thread, open: &OpenFile, header: &Header, options: u64) 
 
 /// `sendmsg(2)`.
 pub fn sendmsg(thread: &Thread, [descriptor, header, options, ..]: [u64; 6]) -> Result {
-    let open = thread.files.get(descriptor)?;
+    let open = thread.files().get(descriptor)?;
     SocketFile::of(&open)?;
     let header: Header = user::read(header)?;
     send_header(thread, &open, &header, options)
@@ -185,7 +185,7 @@ pub fn sendmsg(thread: &Thread, [descriptor, header, options, ..]: [u64; 6]) -> 
 
 /// `sendmmsg(2)`.
 pub fn sendmmsg(thread: &Thread, [descriptor, array, count, options, ..]: [u64; 6]) -> Result {
-    let open = thread.files.get(descriptor)?;
+    let open = thread.files().get(descriptor)?;
     SocketFile::of(&open)?;
     let mut done = 0;
     while done < u64::from(count as u32).min(MAX_MESSAGES) {
@@ -241,7 +241,7 @@ pub fn recvfrom(
     thread: &Thread,
     [descriptor, buffer, count, options, address, length]: [u64; 6],
 ) -> Result {
-    let open = thread.files.get(descriptor)?;
+    let open = thread.files().get(descriptor)?;
     let mut to = Buffer::new(buffer, count);
     let options = options as u32;
     let incoming = receive(thread, &open, &mut to, options, u64::MAX)?;
@@ -344,7 +344,7 @@ fn receive_header(
 
 /// `recvmsg(2)`.
 pub fn recvmsg(thread: &Thread, [descriptor, header, options, ..]: [u64; 6]) -> Result {
-    let open = thread.files.get(descriptor)?;
+    let open = thread.files().get(descriptor)?;
     SocketFile::of(&open)?;
     receive_header(thread, &open, header, options as u32, u64::MAX)
 }
@@ -361,7 +361,7 @@ pub fn recvmmsg(
         Some(timeout.nanoseconds().ok_or(Errno::EINVAL)?)
     };
     let deadline = deadline_of(wait);
-    let open = thread.files.get(descriptor)?;
+    let open = thread.files().get(descriptor)?;
     SocketFile::of(&open)?;
     let mut options = options as u32;
     let mut done = 0;

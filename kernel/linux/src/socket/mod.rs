@@ -60,7 +60,7 @@ pub struct Sender {
 impl Sender {
     /// The process of a thread.
     pub fn of(thread: &Thread) -> Self {
-        let identity = *thread.process.identity.lock();
+        let identity = thread.identity();
         let (uid, gid) = (identity.effective_uid, identity.effective_gid);
         Self { pid: thread.process.pid, uid, gid }
     }

@@ -178,7 +178,7 @@ pub fn getsockopt(
     thread: &Thread,
     [descriptor, level, name, value, length, _]: [u64; 6],
 ) -> Result {
-    let open = thread.files.get(descriptor)?;
+    let open = thread.files().get(descriptor)?;
     let socket = SocketFile::of(&open)?;
     let room: i32 = user::read(length)?;
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
@@ -214,7 +214,7 @@ pub fn setsockopt(
 ) -> Result {
     /// Longer values than any option has.
     const LONGEST: usize = 4096;
-    let open = thread.files.get(descriptor)?;
+    let open = thread.files().get(descriptor)?;
     let socket = SocketFile::of(&open)?;
     let length = usize::try_from(length as i32).map_err(|_| Errno::EINVAL)?;
     let (level, name) = (level as u32, name as u32);

@@ -61,7 +61,7 @@ pub fn dispatch(thread: &Thread) {
     let number = context.registers.syscall_number();
     let arguments = context.registers.syscall_arguments();
     drop(context);
-    trace::record(Event::SyscallEnter, u64::from(thread.tid), number);
+    trace::record(Event::SyscallEnter, u64::from(thread.tid()), number);
     let call =
         usize::try_from(number).ok().and_then(|index| TABLE.get(index)).and_then(Option::as_ref);
     let traced = TRACED.load(Ordering::Relaxed);
@@ -90,7 +90,7 @@ pub fn dispatch(thread: &Thread) {
         }
     };
     sched::context().registers.set_syscall_result(value);
-    trace::record(Event::SyscallExit, u64::from(thread.tid), value);
+    trace::record(Event::SyscallExit, u64::from(thread.tid()), value);
     if traced {
         trace_text::leave(
             thread,

@@ -193,7 +193,7 @@ calls! {
     123 setfsgid(Integer) = process::setfsgid;
     124 getsid(Integer) = process::getsid;
     125 capget(Pointer, Pointer) = process::capget;
-    126 capset(Pointer, Pointer) = process::capset, partial "identities belong to the process, not to each thread";
+    126 capset(Pointer, Pointer) = process::capset;
     127 rt_sigpending(Pointer, Long) = signal::rt_sigpending;
     128 rt_sigtimedwait(Pointer, Pointer, Pointer, Long) = signal::rt_sigtimedwait;
     129 rt_sigqueueinfo(Integer, Signal, Pointer) = signal::rt_sigqueueinfo;
@@ -276,6 +276,7 @@ calls! {
     269 faccessat(Directory, Path, Flags) = file::faccessat;
     270 pselect6(Integer, Pointer, Pointer, Pointer, Pointer, Pointer) = file::pselect6;
     271 ppoll(Pointer, Integer, Pointer, Pointer, Long) = file::ppoll;
+    272 unshare(Flags) = process::unshare, partial "no namespaces";
     273 set_robust_list(Pointer, Long) = futex::set_robust_list;
     274 get_robust_list(Integer, Pointer, Pointer) = futex::get_robust_list;
     275 splice(Descriptor, Pointer, Descriptor, Pointer, Long, Flags) = file::splice;
@@ -305,6 +306,8 @@ calls! {
     306 syncfs(Descriptor) = file::syncfs;
     307 sendmmsg(Descriptor, Pointer, Integer, Flags) = socket::sendmmsg;
     309 getcpu(Pointer, Pointer) = process::getcpu;
+    310 process_vm_readv(Integer, Pointer, Long, Pointer, Long, Flags) = memory::process_vm_readv;
+    311 process_vm_writev(Integer, Pointer, Long, Pointer, Long, Flags) = memory::process_vm_writev;
     316 renameat2(Directory, Path, Directory, Path, Flags) = file::renameat2, partial "RENAME_WHITEOUT is refused";
     318 getrandom(Output, Long, Flags) = system::getrandom;
     319 memfd_create(Path, Flags) = file::memfd_create;
@@ -314,10 +317,14 @@ calls! {
     327 preadv2(Descriptor, Pointer, Integer, Long, Long, Flags) = file::preadv2;
     328 pwritev2(Descriptor, Pointer, Integer, Long, Long, Flags) = file::pwritev2;
     332 statx(Directory, Path, Flags, Flags, Pointer) = file::statx;
-    435 clone3(Pointer, Long) = process::clone3, partial "no namespaces, no process descriptors";
+    424 pidfd_send_signal(Descriptor, Signal, Pointer, Flags) = process::pidfd_send_signal;
+    434 pidfd_open(Integer, Flags) = process::pidfd_open;
+    435 clone3(Pointer, Long) = process::clone3, partial "no namespaces";
     436 close_range(Descriptor, Descriptor, Flags) = file::close_range;
     437 openat2(Directory, Path, Pointer, Long) = file::openat2;
+    438 pidfd_getfd(Descriptor, Descriptor, Flags) = process::pidfd_getfd;
     439 faccessat2(Directory, Path, Flags, Flags) = file::faccessat2;
+    440 process_madvise(Descriptor, Pointer, Integer, Integer, Flags) = memory::process_madvise;
     441 epoll_pwait2(Descriptor, Pointer, Integer, Pointer, Pointer, Long) = file::epoll_pwait2;
     452 fchmodat2(Directory, Path, Mode, Flags) = file::fchmodat2;
 }

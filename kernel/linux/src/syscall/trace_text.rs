@@ -96,6 +96,6 @@ pub fn leave(
     };
     let _ =
         write!(text, " = {outcome} <{}.{:06}>", time / 1_000_000_000, time % 1_000_000_000 / 1000);
-    let line = format!("[{}] {text}", thread.tid);
+    let line = format!("[{}] {text}", thread.tid());
     hal::report(Report::Strace, 0, line.as_bytes());
 }

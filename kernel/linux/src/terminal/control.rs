@@ -45,7 +45,7 @@ pub fn take(thread: &Thread, terminal: &Arc<Terminal>, steal: bool) -> Result<()
     }
     let before = terminal.state.lock().owner.session;
     if before != 0 {
-        if !steal || !process.has_capability(SYS_ADMIN) {
+        if !steal || !thread.has_capability(SYS_ADMIN) {
             return fail(Errno::EPERM);
         }
         let gone = CONTROLLING.lock().remove(&before);

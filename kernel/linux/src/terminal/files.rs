@@ -35,7 +35,7 @@ impl Slave {
 
 /// Opens a new terminal's master.
 pub fn open_master(thread: &Thread, location: Location, options: u32) -> Result<Arc<OpenFile>> {
-    let terminal = Terminal::create(&thread.process.credentials())?;
+    let terminal = Terminal::create(&thread.identity().checks)?;
     Ok(OpenFile::new(Arc::new(Master(terminal)), Some(location), options))
 }
 

@@ -22,7 +22,7 @@ use self::discipline::Discipline;
 use crate::error::{Result, fail};
 use crate::file::FileContext;
 use crate::notifier::Notifier;
-use crate::process::{ALL_CAPABILITIES, credentials_of};
+use crate::process::{ALL_CAPABILITIES, Identity};
 use crate::rank;
 
 /// The major number of the programs' ends.
@@ -112,7 +112,7 @@ impl Terminal {
         if let Some(names) = NAMES.get() {
             // The group of terminals, as distributions have it.
             const TTY_GROUP: u32 = 5;
-            let mut owner = credentials_of(credentials.uid, TTY_GROUP);
+            let mut owner = Identity::of(credentials.uid, TTY_GROUP).checks;
             owner.capabilities = ALL_CAPABILITIES;
             let device = DeviceNumber { major: SLAVE_MAJOR, minor: terminal.number };
             let name = alloc::format!("{}", terminal.number);
@@ -133,7 +133,7 @@ impl Terminal {
     fn end(&self) {
         if let Some(names) = NAMES.get() {
             let name = alloc::format!("{}", self.number);
-            let system = credentials_of(0, 0);
+            let system = Identity::of(0, 0).checks;
             // Somebody may have removed it already.
             let _ = names
                 .context

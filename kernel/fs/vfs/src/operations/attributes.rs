@@ -6,6 +6,7 @@ use errno::Errno;
 
 use crate::context::Context;
 use crate::credentials::{Access, Capability, Credentials};
+use crate::exclusion::WriteAccess;
 use crate::inode::AttributeChange;
 use crate::location::Location;
 use crate::notify::{Event, EventKind};
@@ -111,7 +112,7 @@ impl Context<'_> {
     /// Sets the size of a file that the caller found by path (`truncate(2)`).
     ///
     /// # Errors
-    /// `EISDIR`, `EINVAL`, `EACCES`, `EROFS`, and those of the file system.
+    /// `EISDIR`, `EINVAL`, `EACCES`, `EROFS`, `ETXTBSY`, and those of the file system.
     pub fn truncate(&self, location: &Location, size: u64) -> Result<(), Errno> {
         match location.kind() {
             Kind::File => {}
@@ -119,6 +120,7 @@ impl Context<'_> {
             _ => return Err(Errno::EINVAL),
         }
         self.check(location, Access::WRITE)?;
+        let _access = WriteAccess::take(location.inode())?;
         self.truncate_open(location, size)
     }
 

@@ -7,6 +7,7 @@ use errno::Errno;
 use crate::context::Context;
 use crate::credentials::Access;
 use crate::dentry::Dentry;
+use crate::exclusion::WriteAccess;
 use crate::inode::{Content, NewKind};
 use crate::location::Location;
 use crate::mount::MountFlags;
@@ -52,6 +53,8 @@ pub struct Opened {
     pub created: bool,
     /// The content, of regular files that do not keep it in pages.
     pub content: Option<Arc<dyn Content>>,
+    /// Of a regular file opened for writing: keeps it from being executed.
+    pub write: Option<WriteAccess>,
 }
 
 impl Context<'_> {
@@ -91,7 +94,7 @@ impl Context<'_> {
             return Err(Errno::ENOTDIR);
         }
         if how.path_only {
-            return Ok(Opened { location, created, content: None });
+            return Ok(Opened { location, created, content: None, write: None });
         }
         match kind {
             Kind::Symlink => return Err(Errno::ELOOP),
@@ -117,16 +120,18 @@ impl Context<'_> {
             return Err(Errno::EPERM);
         }
         if kind != Kind::File {
-            return Ok(Opened { location, created, content: None });
+            return Ok(Opened { location, created, content: None, write: None });
         }
         let content = location.inode().open()?;
+        let writes = (how.write || how.truncate) && content.is_none();
+        let write = writes.then(|| WriteAccess::take(location.inode())).transpose()?;
         if how.truncate && !created && content.is_none() {
             location.inode().truncate(0, self.now)?;
             self.strip_set_id(&location);
             let inode = location.inode();
             self.namespace.notify(&Event { kind: EventKind::Modified, inode, name: None });
         }
-        Ok(Opened { location, created, content })
+        Ok(Opened { location, created, content, write })
     }
 
     fn find_or_create(
@@ -225,6 +230,7 @@ impl Context<'_> {
         let parent = Some(directory.dentry().clone());
         let dentry = Dentry::unlinked(inode, parent, name.as_bytes());
         let location = Location::new(directory.mount().clone(), dentry);
-        Ok(Opened { location, created: true, content: None })
+        let write = how.write.then(|| WriteAccess::take(location.inode())).transpose()?;
+        Ok(Opened { location, created: true, content: None, write })
     }
 }
