@@ -96,6 +96,9 @@ impl Space {
                 break slot;
             }
             self.ask_for_thread();
+            // Another vCPU may wait for a thread of the space that this one leaves, and hold the
+            // one that is wanted here.
+            Self::current().serve_wish();
             crate::platform::relax(rounds);
             rounds += 1;
         };
