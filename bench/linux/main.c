@@ -5,7 +5,7 @@
  *   bench spawn COUNT PROGRAM [ARGUMENT...]    prints the nanoseconds of each start-to-end
  *   bench end                                  ends at once
  *
- * As process 1 of a machine it powers the machine off at the end. */
+ * As /init of a machine it powers the machine off at the end. */
 #define _GNU_SOURCE
 #include "bench.h"
 
@@ -28,6 +28,8 @@ const char *own_path;
 static long started, elapsed;
 static cpu_set_t all_cpus;
 
+static void power_off(void);
+
 static long now(void)
 {
     struct timespec time;
@@ -49,8 +51,7 @@ void fail(const char *what)
 {
     printf("failed: %s: %s\n", what, strerror(errno));
     fflush(stdout);
-    if (getpid() == 1)
-        reboot(RB_POWER_OFF);
+    power_off();
     exit(1);
 }
 
@@ -79,6 +80,12 @@ static int by_value(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
+}
+
+static void power_off(void)
+{
+    if (!strcmp(own_path, "/init"))
+        reboot(RB_POWER_OFF);
 }
 
 static void measure(const struct bench *bench)
@@ -141,7 +148,6 @@ int main(int argc, char **argv)
         }
     printf("end\n");
     fflush(stdout);
-    if (getpid() == 1)
-        reboot(RB_POWER_OFF);
+    power_off();
     return 0;
 }

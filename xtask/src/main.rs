@@ -7,6 +7,7 @@
 
 mod bench;
 mod clicktest;
+mod fuzz;
 mod guest;
 mod process;
 mod setup;
@@ -50,10 +51,11 @@ fn run() -> Result<()> {
         ["test", "--full"] => test::run(test::Tier::Full),
         ["tidy"] => tidy::run(),
         ["bench", rest @ ..] => bench::command(rest),
+        ["fuzz", rest @ ..] => fuzz::command(rest),
         ["suite", rest @ ..] => suite::command(rest),
         ["clicktest", rest @ ..] => clicktest::command(rest),
         ["help" | "--help" | "-h"] | [] => {
-            print!("{USAGE}{}{}", suite::USAGE, clicktest::USAGE);
+            print!("{USAGE}{}{}{}", suite::USAGE, fuzz::USAGE, clicktest::USAGE);
             Ok(())
         }
         other => bail!("unknown command `{}`\n\n{USAGE}", other.join(" ")),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::process::{cargo, check};
-use crate::{guest, setup, suite, tidy};
+use crate::{fuzz, guest, setup, suite, tidy};
 
 /// How much to run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +56,7 @@ const STAGES: &[Stage] = &[
     ("suite on process", Tier::Default, |_| suite::stage("process")),
     ("suite on qemu", Tier::Default, |_| suite::stage("qemu")),
     ("programs on all providers", Tier::Default, |_| guest::stage()),
+    ("fuzzing", Tier::Full, |_| fuzz::stage()),
 ];
 
 /// Runs the stages of `tier` and prints the counts of each and of all.

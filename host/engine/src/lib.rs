@@ -32,6 +32,7 @@ pub use error::{Error, Failure, Result};
 pub use home::Home;
 pub use images::Written;
 pub use kernel::{Kernel, Platform};
+pub use manifest::Manifest;
 
 pub use prepare::{Settings, Source};
 pub use provider::{Instance, Launch, Provider};

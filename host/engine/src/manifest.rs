@@ -71,7 +71,15 @@ impl Manifest {
                 return Err(Error::new(format!("cannot read {}", path.display())).because(error));
             }
         };
-        toml::from_str(&text).map_err(|error| {
+        Self::parse(&text, &path)
+    }
+
+    /// Reads the text of the file `path`.
+    ///
+    /// # Errors
+    /// When it says what is not known.
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        toml::from_str(text).map_err(|error| {
             Error::new(format!("{} is not valid", path.display())).because(error.to_string())
         })
     }

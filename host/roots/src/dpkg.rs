@@ -41,9 +41,14 @@ impl Database {
     /// Reads the database in `folder` (usually `/var/lib/dpkg`); `None` when there is none.
     pub fn open(folder: &Path) -> Option<Self> {
         let status = fs::read(folder.join("status")).ok()?;
+        Some(Self::parse(folder, &String::from_utf8_lossy(&status)))
+    }
+
+    /// The database in `folder` whose status file says `status`.
+    pub fn parse(folder: &Path, status: &str) -> Self {
         let mut database =
             Self { folder: folder.to_owned(), packages: HashMap::new(), providers: HashMap::new() };
-        for paragraph in String::from_utf8_lossy(&status).split("\n\n") {
+        for paragraph in status.split("\n\n") {
             let Some(package) = parse_package(paragraph) else { continue };
             for provided in &package.provides {
                 database.providers.entry(provided.clone()).or_default().push(package.name.clone());
@@ -53,7 +58,12 @@ impl Database {
         for providers in database.providers.values_mut() {
             providers.sort();
         }
-        Some(database)
+        database
+    }
+
+    /// The names of all installed packages.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.packages.keys().map(String::as_str)
     }
 
     /// The package with this name, if it is installed.

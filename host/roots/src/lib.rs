@@ -18,13 +18,13 @@
 #![forbid(unsafe_code)]
 
 mod base;
-mod dpkg;
+pub mod dpkg;
 mod elf_file;
 mod error;
 mod host;
 mod image;
 mod libraries;
-mod linker_cache;
+pub mod linker_cache;
 mod packages;
 mod secrets;
 mod select;

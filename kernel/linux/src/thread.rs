@@ -110,10 +110,11 @@ impl Thread {
             switches: [const { AtomicU32::new(0) }; 2],
             vfork_done: SpinLock::new(rank::PROCESS, None),
         });
-        let running = Arc::clone(&thread);
         let extension = Box::new(Arc::clone(&thread));
-        let task = sched::spawn_user("thread", space, registers, extension, move || {
-            run(&running);
+        let task = sched::spawn_user("thread", space, registers, extension, |extension| {
+            if let Some(thread) = extension.downcast_ref::<Arc<Self>>() {
+                run(thread);
+            }
         })?;
         *thread.task.lock() = Some(Arc::clone(&task));
         thread.process.add_thread(Arc::clone(&thread));

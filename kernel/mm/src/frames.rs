@@ -13,9 +13,71 @@ use crate::buddy::{Buddy, Entry, MAX_ORDER};
 const CACHE: usize = 64;
 const BATCH: usize = CACHE / 2;
 
+/// Frames that are taken into use at once, 16 MiB, so that a machine with much memory starts as
+/// fast as one with little. Their part of the frame table is nobody's before.
+const GROWTH: u64 = 4096;
+
+/// Runs of frames that are not in use yet, at most.
+const MAX_RUNS: usize = 32;
+
 struct Table {
     buddy: Buddy,
+    /// The entries of the frames below the highest that is in use.
     entries: &'static mut [Entry],
+    /// Where the entries are, and whether they read as zero before they are used.
+    base: *mut Entry,
+    zeroed: bool,
+    /// The runs (first, end) that are not in use yet, highest first, and how many they are.
+    fresh: [(u64, u64); MAX_RUNS],
+    runs: usize,
+}
+
+// SAFETY: the pointer is to the frame table, which belongs to whoever holds the lock.
+unsafe impl Send for Table {}
+
+impl Table {
+    /// Takes further frames into use; `false` when all are.
+    fn grow(&mut self) -> bool {
+        let Some(run) = self.runs.checked_sub(1).and_then(|last| self.fresh.get_mut(last)) else {
+            return false;
+        };
+        let (start, end) = *run;
+        let stop = (start / GROWTH + 1).saturating_mul(GROWTH).min(end);
+        run.0 = stop;
+        if stop == end {
+            self.runs -= 1;
+        }
+        let (known, wanted) = (self.entries.len(), stop as usize);
+        // SAFETY: the table has room for an entry and a count of every frame; those from
+        // `known` on are used by nobody yet, and all zero bytes are valid.
+        unsafe {
+            if !self.zeroed {
+                self.base.add(known).write_bytes(0, wanted - known);
+                COUNTS.first.load(Ordering::Relaxed).add(known).write_bytes(0, wanted - known);
+            }
+            self.entries = core::slice::from_raw_parts_mut(self.base, wanted);
+        }
+        self.buddy.release_run(self.entries, start as u32, (stop - start) as u32);
+        true
+    }
+
+    /// Takes a block of 2^order frames.
+    fn allocate(&mut self, order: usize) -> Option<u32> {
+        loop {
+            if let Some(frame) = self.buddy.allocate(self.entries, order) {
+                return Some(frame);
+            }
+            if !self.grow() {
+                return None;
+            }
+        }
+    }
+
+    /// Frames that are not in use yet.
+    fn unused(&self) -> usize {
+        let runs = self.fresh.iter().take(self.runs);
+        runs.map(|(start, end)| (end - start) as usize).sum()
+    }
 }
 
 struct Cache {
@@ -25,7 +87,14 @@ struct Cache {
 // SAFETY: a cache is touched only by its own vCPU, between two yield points.
 unsafe impl Sync for Cache {}
 
-static TABLE: Mutex<Table> = Mutex::new(Table { buddy: Buddy::new(), entries: &mut [] });
+static TABLE: Mutex<Table> = Mutex::new(Table {
+    buddy: Buddy::new(),
+    entries: &mut [],
+    base: core::ptr::null_mut(),
+    zeroed: false,
+    fresh: [(0, 0); MAX_RUNS],
+    runs: 0,
+});
 static CACHES: PerCpu<Cache> = per_cpu!(Cache { frames: UnsafeCell::new(([0; CACHE], 0)) });
 static COUNTS: References = References {
     first: core::sync::atomic::AtomicPtr::new(core::ptr::null_mut()),
@@ -69,27 +138,23 @@ pub unsafe fn init(regions: &[(u64, u64)], zeroed: bool) {
     assert!(table_start + table_frames < largest_end, "too little memory for the frame table");
     let base = PhysAddr(table_start * PAGE_SIZE).pointer();
     let mut table = TABLE.lock();
-    // SAFETY: the place is inside a region that the caller gave, used for nothing else; all
-    // zero bytes are valid entries and counts.
-    unsafe {
-        if !zeroed {
-            base.write_bytes(0, (entry_bytes + count_bytes) as usize);
-        }
-        table.entries = core::slice::from_raw_parts_mut(base.cast(), last as usize);
-        COUNTS.first.store(base.add(entry_bytes as usize).cast(), Ordering::Relaxed);
-    }
+    table.base = base.cast();
+    table.zeroed = zeroed;
+    COUNTS.first.store(base.wrapping_add(entry_bytes as usize).cast(), Ordering::Relaxed);
     COUNTS.len.store(last as usize, Ordering::Relaxed);
-    for region in regions {
+    for region in regions.iter().rev() {
         let (mut start, end) = whole(region);
         if start == table_start {
             start += table_frames;
         }
         if start < end {
-            let Table { buddy, entries } = &mut *table;
-            buddy.release_run(entries, start as u32, (end - start) as u32);
+            let runs = table.runs;
+            assert!(runs < MAX_RUNS, "too many regions of memory");
+            table.fresh[runs] = (start, end);
+            table.runs += 1;
         }
     }
-    TOTAL.store(table.buddy.free(), Ordering::Relaxed);
+    TOTAL.store(table.unused(), Ordering::Relaxed);
 }
 
 /// Frames that the allocator manages.
@@ -99,7 +164,8 @@ pub fn total() -> usize {
 
 /// Frames that are free now, those in caches included.
 pub fn free() -> usize {
-    TABLE.lock().buddy.free() + IN_CACHES.load(Ordering::Relaxed)
+    let table = TABLE.lock();
+    table.buddy.free() + table.unused() + IN_CACHES.load(Ordering::Relaxed)
 }
 
 fn address(frame: u32) -> PhysAddr {
@@ -116,9 +182,8 @@ pub fn allocate() -> Option<PhysAddr> {
     let (frames, used) = unsafe { &mut *CACHES.this().frames.get() };
     if *used == 0 {
         let mut table = TABLE.lock();
-        let Table { buddy, entries } = &mut *table;
         while *used < BATCH {
-            let Some(frame) = buddy.allocate(entries, 0) else { break };
+            let Some(frame) = table.allocate(0) else { break };
             frames[*used] = frame;
             *used += 1;
         }
@@ -152,8 +217,8 @@ pub fn allocate_run(count: usize) -> Option<PhysAddr> {
         return None;
     }
     let mut table = TABLE.lock();
-    let Table { buddy, entries } = &mut *table;
-    let first = buddy.allocate(entries, order)?;
+    let first = table.allocate(order)?;
+    let Table { buddy, entries, .. } = &mut *table;
     buddy.release_run(entries, first + count as u32, (1 << order) - count as u32);
     drop(table);
     for frame in first..first + count as u32 {
@@ -185,7 +250,7 @@ pub fn release(address: PhysAddr) {
     let (frames, used) = unsafe { &mut *CACHES.this().frames.get() };
     if *used == CACHE {
         let mut table = TABLE.lock();
-        let Table { buddy, entries } = &mut *table;
+        let Table { buddy, entries, .. } = &mut *table;
         for &frame in &frames[BATCH..] {
             buddy.release(entries, frame, 0);
         }
@@ -216,7 +281,7 @@ pub fn release_run(address: PhysAddr, count: usize) {
 fn give_back(table: &mut Option<spin::MutexGuard<'static, Table>>, start: u32, end: u32) {
     if start < end {
         let table = table.get_or_insert_with(|| TABLE.lock());
-        let Table { buddy, entries } = &mut **table;
+        let Table { buddy, entries, .. } = &mut **table;
         buddy.release_run(entries, start, end - start);
     }
 }

@@ -27,6 +27,7 @@ pub fn start(first: impl FnOnce() + Send + 'static) -> ! {
         },
         held: || Some(HELD.this()),
     });
+    trace::start();
     switch::adopt_idle(Task::adopt("idle"));
     hal::vcpu_start(further);
     if crate::spawn("init", first).is_none() {
@@ -36,6 +37,7 @@ pub fn start(first: impl FnOnce() + Send + 'static) -> ! {
 }
 
 fn further() -> ! {
+    trace::start();
     switch::adopt_idle(Task::adopt("idle"));
     idle()
 }

@@ -27,7 +27,9 @@ mod wait;
 pub use idle::start;
 pub use mutex::{Mutex, MutexGuard};
 pub use switch::{exit, move_away, park, park_until, preempt, run_user, yield_now};
-pub use task::{ContextGuard, Task, all, context, current, set_space, spawn, spawn_user};
+pub use task::{
+    ContextGuard, Extension, Task, all, context, current, set_space, spawn, spawn_user,
+};
 pub use timer::{Expire, Timer};
 pub use wait::WaitQueue;
 

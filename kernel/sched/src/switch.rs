@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use hal::{PerCpu, UserExit, per_cpu};
 use trace::Event;
 
-use crate::task::{Task, state};
+use crate::task::{Entry, Task, state};
 use crate::{queue, task, timer};
 
 /// How long a program runs while others wait, in nanoseconds.
@@ -209,8 +209,13 @@ fn finish() {
 /// The first function on a task's stack.
 pub(crate) extern "C" fn first(_carry: usize, _argument: usize) -> ! {
     finish();
-    if let Some(entry) = with_current(|task| task.take_entry()) {
-        entry();
+    let task = with_current(Arc::as_ptr);
+    // SAFETY: a task that runs is kept by its vCPU.
+    let task = unsafe { &*task };
+    match (task.take_entry(), task.extension()) {
+        (Some(Entry::Once(entry)), _) => entry(),
+        (Some(Entry::Extension(entry)), Some(extension)) => entry(extension),
+        _ => {}
     }
     exit()
 }

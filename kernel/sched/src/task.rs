@@ -27,7 +27,16 @@ pub(crate) mod state {
     pub const PARKED: u8 = 2;
 }
 
-type Entry = Box<dyn FnOnce() + Send>;
+/// What the layer above attaches to a task.
+pub type Extension = dyn Any + Send + Sync;
+
+/// What a task does.
+pub(crate) enum Entry {
+    /// Something that is done once.
+    Once(Box<dyn FnOnce() + Send>),
+    /// A function of the task's extension. It need not return: it owns nothing.
+    Extension(fn(&Extension)),
+}
 
 /// A thread of execution in the kernel, which may run a program.
 pub struct Task {
@@ -52,7 +61,7 @@ pub struct Task {
     space_handle: AtomicUsize,
     space: SpinLock<Option<Arc<AddressSpace>>>,
     /// What the layer above attached.
-    extension: AtomicPtr<Box<dyn Any + Send + Sync>>,
+    extension: AtomicPtr<Box<Extension>>,
 }
 
 // SAFETY: the cells belong to the task itself while it runs, and to the switching code while it
@@ -77,22 +86,23 @@ pub fn current() -> Arc<Task> {
 
 /// Starts a task that runs kernel code only. `None`: no memory for its stack.
 pub fn spawn(name: &str, entry: impl FnOnce() + Send + 'static) -> Option<Arc<Task>> {
-    let task = Task::new(name, None, Box::new(entry))?;
+    let task = Task::new(name, None, Entry::Once(Box::new(entry)))?;
     trace::record(Event::Spawn, task.id, switch::current_id());
     queue::enqueue(Arc::clone(&task), true);
     Some(task)
 }
 
 /// Makes a task that runs a program in `space` with the registers `context`. It starts with
-/// [`Task::begin`]. `None`: no memory for its stack.
+/// [`Task::begin`] and calls `entry` with `extension`, which lives as long as the task.
+/// `None`: no memory for its stack.
 pub fn spawn_user(
     name: &str,
     space: Arc<AddressSpace>,
     context: UserContext,
-    extension: Box<dyn Any + Send + Sync>,
-    entry: impl FnOnce() + Send + 'static,
+    extension: Box<Extension>,
+    entry: fn(&Extension),
 ) -> Option<Arc<Task>> {
-    let task = Task::new(name, Some(context), Box::new(entry))?;
+    let task = Task::new(name, Some(context), Entry::Extension(entry))?;
     task.space_handle.store(space.id().get(), Ordering::Relaxed);
     *task.space.lock() = Some(space);
     task.extension.store(Box::into_raw(Box::new(extension)), Ordering::Release);
@@ -221,7 +231,7 @@ impl Task {
 
     /// What the layer above attached when it was made.
     #[inline]
-    pub fn extension(&self) -> Option<&(dyn Any + Send + Sync)> {
+    pub fn extension(&self) -> Option<&Extension> {
         let pointer = self.extension.load(Ordering::Acquire);
         // SAFETY: set once, freed when the task is dropped.
         unsafe { pointer.as_ref() }.map(|extension| &**extension)

@@ -8,11 +8,13 @@
 
 extern crate alloc;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use hal::{PerCpu, per_cpu};
+use spin::Once;
 
 /// Events that a ring holds.
 const LENGTH: usize = 256;
@@ -59,21 +61,26 @@ impl Event {
 
 struct Ring {
     next: AtomicUsize,
-    events: [[AtomicU64; 4]; LENGTH],
+    events: Box<[[AtomicU64; 4]]>,
 }
 
-static RINGS: PerCpu<Ring> = per_cpu!(Ring {
-    next: AtomicUsize::new(0),
-    events: [const { [const { AtomicU64::new(0) }; 4] }; LENGTH],
-});
+static RINGS: PerCpu<Once<Ring>> = per_cpu!(Once::new());
+
+/// Gives the running vCPU its ring. Events before that are not recorded.
+pub fn start() {
+    RINGS.this().call_once(|| Ring {
+        next: AtomicUsize::new(0),
+        events: (0..LENGTH).map(|_| Default::default()).collect(),
+    });
+}
 
 /// Records an event of this vCPU.
 #[inline]
 pub fn record(event: Event, a: u64, b: u64) {
-    let ring = RINGS.this();
+    let Some(ring) = RINGS.this().get() else { return };
     let index = ring.next.load(Ordering::Relaxed);
     ring.next.store(index.wrapping_add(1), Ordering::Relaxed);
-    let slot = &ring.events[index % LENGTH];
+    let Some(slot) = ring.events.get(index % LENGTH) else { return };
     slot[0].store(arch_timestamp(), Ordering::Relaxed);
     slot[1].store(event as u64, Ordering::Relaxed);
     slot[2].store(a, Ordering::Relaxed);
@@ -87,7 +94,9 @@ fn arch_timestamp() -> u64 {
 
 /// The events of a vCPU's ring as text, oldest first, a line each.
 pub fn dump(vcpu: usize) -> String {
-    let ring = RINGS.of(vcpu);
+    let Some(ring) = RINGS.of(vcpu).get() else {
+        return alloc::format!("vcpu {vcpu} has not started\n");
+    };
     let next = ring.next.load(Ordering::Relaxed);
     let mut text = String::new();
     let _ = writeln!(text, "vcpu {vcpu}, {next} events so far");
@@ -114,6 +123,9 @@ mod tests {
     #[test]
     fn a_ring_keeps_the_newest() {
         plat_test::become_vcpu(3);
+        record(Event::Wake, 0, 0);
+        assert!(dump(3).contains("not started"));
+        start();
         for number in 0..LENGTH as u64 + 10 {
             record(Event::Wake, number, 0);
         }

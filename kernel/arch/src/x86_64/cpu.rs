@@ -109,6 +109,20 @@ macro_rules! base_register {
 base_register!(read_fs_base, write_fs_base, "rdfsbase", "wrfsbase");
 base_register!(read_gs_base, write_gs_base, "rdgsbase", "wrgsbase");
 
+/// Reads the GS base that `swapgs` would exchange for the running one.
+///
+/// # Safety
+/// Ring 0 with interrupts off; the processor has FSGSBASE and it is enabled.
+#[inline]
+pub unsafe fn read_kernel_gs_base() -> u64 {
+    let value;
+    // SAFETY: the caller's; GS is as before at the end.
+    unsafe {
+        asm!("swapgs", "rdgsbase {}", "swapgs", out(reg) value, options(nomem, nostack, preserves_flags));
+    }
+    value
+}
+
 /// Reads a model-specific register.
 ///
 /// # Safety

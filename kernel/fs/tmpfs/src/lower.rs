@@ -63,8 +63,14 @@ impl Lower {
         let Ok(start) = usize::try_from(offset + 1) else { return false };
         let length = (PAGE_SIZE - used) as usize;
         let rest = self.image.bytes().get(start..start.saturating_add(length));
-        rest.is_some_and(|rest| rest.iter().all(|&byte| byte == 0))
+        rest.is_some_and(is_zero)
     }
+}
+
+/// Whether all bytes are zero, looked at by words.
+fn is_zero(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().all(|&word| u64::from_ne_bytes(word) == 0) && rest.iter().all(|&byte| byte == 0)
 }
 
 pub(crate) fn kind(kind: erofs::Kind) -> Kind {

@@ -3,7 +3,7 @@
 use errno::Errno;
 use hal::{Protection, Range};
 
-use super::elf::{Program, Segment};
+use super::elf::{Program, Segment, protection};
 use crate::error::{Result, fail};
 use crate::memory::{
     Areas, Layout, Mapped, Memory, STACK_LEN, find_below, is_usable, page_down, page_up,
@@ -31,7 +31,7 @@ pub fn place(program: &Program, layout: &mut Layout) {
     let end = base.wrapping_add(first).wrapping_add(length);
     // The heap starts at a random distance behind the program.
     layout.heap_start = page_up(end).wrapping_add((random::number() & 0x1fff) * 4096);
-    let text = program.segments.iter().find(|segment| segment.protection.execute);
+    let text = program.segments.iter().find(|segment| protection(segment).execute);
     if let Some(text) = text {
         let start = base.wrapping_add(text.address);
         layout.text = (start, start.wrapping_add(text.memory_size));
@@ -55,12 +55,12 @@ fn map_segment(
         let file =
             Mapped { inode: program.inode.clone(), location: Some(program.location.clone()) };
         let content = Some((file, page_down(segment.offset)));
-        memory.map_at(areas, range, segment.protection, false, content, "")?;
+        memory.map_at(areas, range, protection(segment), false, content, "")?;
     }
     let zeros = if segment.file_size > 0 { file_pages } else { first };
     if zeros < end {
         let range = Range { start: zeros, end };
-        memory.map_at(areas, range, segment.protection, false, None, "")?;
+        memory.map_at(areas, range, protection(segment), false, None, "")?;
     }
     Ok(())
 }
@@ -71,7 +71,7 @@ static ZEROS: [u8; 4096] = [0; 4096];
 fn clear_tails(program: &Program, base: u64) -> Result<()> {
     for segment in &program.segments {
         let file_end = base.wrapping_add(segment.address + segment.file_size);
-        let needs = segment.protection.write
+        let needs = protection(segment).write
             && segment.memory_size > segment.file_size
             && segment.file_size > 0;
         if needs && file_end != page_up(file_end) {

@@ -62,7 +62,7 @@ pub fn prepare(context: &Context<'_>, start: Start) -> Result<Prepared> {
             let location = context.resolve(None, path, Final::Follow, Resolve::default())?;
             check(context, &location)?;
             let mut interpreter = Program::read(&location).map_err(|_| Errno::ELIBBAD)?;
-            interpreter.interpreter = None;
+            interpreter.executable.interpreter = None;
             Some(interpreter)
         }
     };

@@ -57,6 +57,8 @@ pub fn end_thread(thread: &Thread, status: Status) -> ! {
         end_process(&process);
     }
     process.left_alone.wake_all();
+    // Nothing that this function owns is dropped once the task has ended.
+    drop(process);
     thread.end_task()
 }
 

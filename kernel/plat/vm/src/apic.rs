@@ -136,19 +136,21 @@ pub fn set_frequency(ticks_per_second: u64) {
     FREQUENCY.store(ticks_per_second, Ordering::Relaxed);
 }
 
-/// Sets the timer of this processor; see [`hal::vcpu_timer`].
+/// Sets the timer of this processor; see [`hal::vcpu_timer`]. A timer that is set already and
+/// fires earlier is left as it is: whom it interrupts looks at the time and sets it again, which
+/// is rare, while setting it is dear (on a virtual machine an exit, on QEMU's TCG a wake-up of
+/// another thread).
 pub fn set_timer(deadline: u64) {
-    let set = deadline.wrapping_add(1);
-    if Vcpu::this().timer.swap(set, Ordering::Relaxed) == set {
+    let Some(wanted) = deadline.checked_add(1) else { return };
+    let vcpu = Vcpu::this();
+    let set = vcpu.timer.load(Ordering::Relaxed);
+    if set != 0 && set <= wanted {
         return;
     }
+    vcpu.timer.store(wanted, Ordering::Relaxed);
     if DEADLINE_MODE.load(Ordering::Relaxed) {
-        let value = if deadline == u64::MAX { 0 } else { clock::timestamp_at(deadline).max(1) };
         // SAFETY: the processor has the deadline timer.
-        return unsafe { cpu::write_msr(TSC_DEADLINE, value) };
-    }
-    if deadline == u64::MAX {
-        return write(INITIAL_COUNT, 0);
+        return unsafe { cpu::write_msr(TSC_DEADLINE, clock::timestamp_at(deadline).max(1)) };
     }
     let wait = deadline.saturating_sub(clock::monotonic());
     let ticks = u128::from(wait) * u128::from(FREQUENCY.load(Ordering::Relaxed)) / 1_000_000_000;

@@ -240,6 +240,7 @@ extern "C" fn first_half(start_info: u64) -> ! {
 #[inline(always)]
 unsafe fn relocate(delta: u64) {
     let (mut table, mut length) = (0, 0);
+    let (mut packed, mut packed_length) = (0, 0);
     let mut entry = &raw const _DYNAMIC;
     // SAFETY: the dynamic section ends with an entry of kind 0; the image is mapped writable.
     unsafe {
@@ -247,9 +248,27 @@ unsafe fn relocate(delta: u64) {
             match (*entry)[0] {
                 7 => table = (*entry)[1],
                 8 => length = (*entry)[1],
+                35 => packed_length = (*entry)[1],
+                36 => packed = (*entry)[1],
                 _ => {}
             }
             entry = entry.add(1);
+        }
+        // Packed (DT_RELR): an even word is an address; an odd one says with its other bits
+        // which of the next 63 words are addresses.
+        let mut next = 0;
+        for word in (packed..packed + packed_length).step_by(8) {
+            let word = *(word as *const u64);
+            let (first, mut bits) = if word & 1 == 0 { (word, 1) } else { (next, word >> 1) };
+            next = first + if word & 1 == 0 { 8 } else { 63 * 8 };
+            let mut target = first;
+            while bits != 0 {
+                if bits & 1 != 0 {
+                    *(target as *mut u64) += delta;
+                }
+                bits >>= 1;
+                target += 8;
+            }
         }
         let mut offset = 0;
         while offset < length {
@@ -262,6 +281,12 @@ unsafe fn relocate(delta: u64) {
     }
 }
 
+/// The first processor's stack for faults; the others' are allocated.
+#[repr(C, align(16))]
+struct FaultStack([u8; 8 << 10]);
+
+static mut FAULT_STACK: FaultStack = FaultStack([0; 8 << 10]);
+
 /// Runs where the kernel lives.
 extern "C" fn second_half() -> ! {
     // SAFETY: written by the first half at the same memory; nobody else runs.
@@ -271,7 +296,7 @@ extern "C" fn second_half() -> ! {
     unsafe {
         tables::drop_identity_map();
         vcpu::init_this(0);
-        segments::init(Vcpu::of(0));
+        segments::init(Vcpu::of(0), (&raw const FAULT_STACK).add(1) as u64);
         traps::init();
         traps::init_processor();
     }

@@ -14,7 +14,7 @@ use crate::{apic, clock, exit, fault, smp, space, stacks, tables, traps, user};
 struct Machine;
 hal::platform!(crate::platform::Machine);
 
-/// Whether the FSGSBASE instructions can be used.
+/// The control register bit of the FSGSBASE instructions.
 const CR4_FSGSBASE: u64 = 1 << 16;
 
 /// The flags that the processor leaves in R11 and RFLAGS after a system call: what `sysret`
@@ -28,13 +28,26 @@ fn load_bases(vcpu: &Vcpu, context: &UserContext) {
     // SAFETY: bases of a program, canonical as the kernel above checked; its GS base waits in
     // the register that `swapgs` exchanges.
     unsafe {
-        if vcpu.fs_base.swap(fs, Ordering::Relaxed) != fs {
-            cpu::write_msr(FS_BASE, fs);
+        if vcpu.fs_base.load(Ordering::Relaxed) != fs {
+            vcpu.fs_base.store(fs, Ordering::Relaxed);
+            if has_base_instructions() {
+                cpu::write_fs_base(fs);
+            } else {
+                cpu::write_msr(FS_BASE, fs);
+            }
         }
-        if vcpu.gs_base.swap(gs, Ordering::Relaxed) != gs {
+        if vcpu.gs_base.load(Ordering::Relaxed) != gs {
+            vcpu.gs_base.store(gs, Ordering::Relaxed);
             cpu::write_msr(KERNEL_GS_BASE, gs);
         }
     }
+}
+
+/// Whether the FSGSBASE instructions can be used, by the kernel and by programs.
+fn has_base_instructions() -> bool {
+    static ANSWER: spin::Once<bool> = spin::Once::new();
+    // SAFETY: reads a register, which is the same on all processors.
+    *ANSWER.call_once(|| unsafe { cpu::read_cr4() } & CR4_FSGSBASE != 0)
 }
 
 impl Platform for Machine {
@@ -230,13 +243,15 @@ impl Platform for Machine {
         // SAFETY: reads registers.
         unsafe {
             // A program that uses the instructions changes its bases without asking.
-            if cpu::read_cr4() & CR4_FSGSBASE != 0 {
+            if has_base_instructions() {
                 let fs = cpu::read_fs_base();
-                if vcpu.fs_base.swap(fs, Ordering::Relaxed) != fs {
+                if vcpu.fs_base.load(Ordering::Relaxed) != fs {
+                    vcpu.fs_base.store(fs, Ordering::Relaxed);
                     context.registers.fs_base = fs;
                 }
-                let gs = cpu::read_msr(0xc000_0102);
-                if vcpu.gs_base.swap(gs, Ordering::Relaxed) != gs {
+                let gs = cpu::read_kernel_gs_base();
+                if vcpu.gs_base.load(Ordering::Relaxed) != gs {
+                    vcpu.gs_base.store(gs, Ordering::Relaxed);
                     context.registers.gs_base = gs;
                 }
             }

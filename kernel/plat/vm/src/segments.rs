@@ -13,15 +13,11 @@ pub const USER_DATA: u16 = 0x2b;
 pub const USER_CODE: u16 = 0x33;
 const TASK: u16 = 0x40;
 
-/// Bytes of the stack for faults that must not use the running one.
-const FAULT_STACK: usize = 8 << 10;
-
-/// Descriptor table, task state and fault stack of one vCPU.
+/// Descriptor table and task state of one vCPU.
 #[repr(C, align(16))]
 pub struct Segments {
     table: [u64; 10],
     task: TaskState,
-    fault_stack: [u8; FAULT_STACK],
 }
 
 /// The 64-bit task state segment.
@@ -48,21 +44,21 @@ impl Segments {
             _reserved_4: 0,
             io_map: 0,
         },
-        fault_stack: [0; FAULT_STACK],
     };
 }
 
-/// Sets up and loads the segments of the running processor.
+/// Sets up and loads the segments of the running processor. `fault_stack` is the end of the
+/// stack for faults that must not use the running one.
 ///
 /// # Safety
-/// `vcpu` is the running one; called once on it. GS keeps its base.
-pub unsafe fn init(vcpu: &'static Vcpu) {
+/// `vcpu` is the running one; called once on it. GS keeps its base. The stack is nobody else's.
+pub unsafe fn init(vcpu: &'static Vcpu, fault_stack: u64) {
     let segments = vcpu.segments.get();
     // SAFETY: the vCPU's own; nobody else looks at it.
     unsafe {
         let task = &raw mut (*segments).task;
         (*task).io_map = size_of::<TaskState>() as u16;
-        (*task).interrupt_stacks[0] = (&raw const (*segments).fault_stack).add(1) as u64;
+        (*task).interrupt_stacks[0] = fault_stack;
         vcpu.trap_stack.store((&raw mut (*task).stacks).cast(), Ordering::Relaxed);
         let (base, limit) = (task as u64, size_of::<TaskState>() as u64 - 1);
         (*segments).table = [

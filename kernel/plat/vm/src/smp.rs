@@ -153,10 +153,11 @@ pub fn start(entry: fn() -> !) {
 /// The first kernel code of a further processor.
 extern "C" fn processor_entry() -> ! {
     let index = NUMBERED.fetch_add(1, Ordering::SeqCst);
-    // SAFETY: once on this processor, with a number of its own.
+    // SAFETY: once on this processor, with a number and a stack of its own.
     unsafe {
         vcpu::init_this(index);
-        segments::init(Vcpu::of(index));
+        let Some((base, length)) = stacks::allocate() else { exit::fatal("no memory for a vCPU") };
+        segments::init(Vcpu::of(index), (base.get() + length) as u64);
         traps::init_processor();
     }
     apic::init_this();

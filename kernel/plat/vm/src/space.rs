@@ -70,8 +70,40 @@ pub struct Space {
     dead: AtomicBool,
 }
 
-/// Frames to be freed when no vCPU knows them any more.
-type Freed = Vec<PhysAddr>;
+/// So many pages are forgotten one by one; when there are more, all of the space is.
+const FEW: usize = 16;
+
+/// What a change took away from a space, for [`forget`].
+struct Gone {
+    /// To be released when no vCPU knows them any more.
+    frames: Vec<PhysAddr>,
+    /// The first pages that changed, and how many did.
+    pages: [u64; FEW],
+    count: usize,
+}
+
+impl Gone {
+    fn new() -> Self {
+        Self { frames: Vec::new(), pages: [0; FEW], count: 0 }
+    }
+
+    /// The mapping of a page has changed.
+    fn page(&mut self, address: u64) {
+        if let Some(place) = self.pages.get_mut(self.count) {
+            *place = address;
+        }
+        self.count += 1;
+    }
+
+    /// The mapping of a page is gone.
+    fn entry(&mut self, address: u64, entry: u64, inner: &mut Inner) {
+        self.page(address);
+        if entry & OWNED != 0 {
+            self.frames.push(PhysAddr(entry & ADDRESS));
+            inner.resident -= 1;
+        }
+    }
+}
 
 fn space(handle: NonZeroUsize) -> &'static Space {
     // SAFETY: a handle is the address of a space that lives until `destroy`.
@@ -166,12 +198,12 @@ fn release(space: &'static Space) {
         return;
     }
     // Nobody else knows the space any more.
-    let mut freed = Freed::new();
+    let mut gone = Gone::new();
     let mut inner = space.inner.lock();
-    clear_range(space, &mut inner, Range { start: 0, end: USER_END }, &mut freed);
+    clear_range(space, &mut inner, Range { start: 0, end: USER_END }, &mut gone);
     free_tables(space.root, 3);
     drop(inner);
-    for frame in freed {
+    for frame in gone.frames {
         frames::release(frame);
     }
     // SAFETY: leaked by `new_space`; the last reference is gone.
@@ -219,8 +251,9 @@ fn entry<'a>(
 
 /// Calls `each` with the address and entry of every page that is present in a range.
 fn each_present(root: PhysAddr, range: Range, mut each: impl FnMut(u64, &mut u64)) {
+    const TABLE: u64 = PAGE_SIZE * ENTRIES as u64;
     let mut address = range.start;
-    'pages: while address < range.end {
+    'tables: while address < range.end {
         let mut current = root;
         for level in (1..4).rev() {
             // SAFETY: tables of a space whose lock the caller holds.
@@ -228,36 +261,39 @@ fn each_present(root: PhysAddr, range: Range, mut each: impl FnMut(u64, &mut u64
             if entry & PRESENT == 0 {
                 let span = 1u64 << (12 + 9 * level);
                 address = (address & !(span - 1)) + span;
-                continue 'pages;
+                continue 'tables;
             }
             current = PhysAddr(entry & ADDRESS);
         }
+        let end = range.end.min((address & !(TABLE - 1)) + TABLE);
+        let count = ((end - address) / PAGE_SIZE) as usize;
         // SAFETY: as above.
-        let entry = unsafe { &mut table(current).0[index(address, 0)] };
-        if *entry & PRESENT != 0 {
-            each(address, entry);
+        let entries = unsafe { &mut table(current).0[index(address, 0)..][..count] };
+        for entry in entries {
+            if *entry & PRESENT != 0 {
+                each(address, entry);
+            }
+            address += PAGE_SIZE;
         }
-        address += PAGE_SIZE;
     }
 }
 
-/// Removes what is mapped in a range; owned frames go to `freed`.
-fn clear_range(space: &Space, inner: &mut Inner, range: Range, freed: &mut Freed) {
+/// Removes what is mapped in a range.
+fn clear_range(space: &Space, inner: &mut Inner, range: Range, gone: &mut Gone) {
     cut(inner, range);
     let doomed: Vec<u64> =
         inner.ranges.range(range.start..range.end).map(|(start, _)| *start).collect();
     for start in doomed {
         inner.ranges.remove(&start);
     }
-    let mut count = 0;
-    each_present(space.root, range, |_, entry| {
-        if *entry & OWNED != 0 {
-            freed.push(PhysAddr(*entry & ADDRESS));
-            count += 1;
-        }
-        *entry = 0;
+    clear_pages(space, inner, range, gone);
+}
+
+/// Removes the pages of a range; its mappings stay.
+fn clear_pages(space: &Space, inner: &mut Inner, range: Range, gone: &mut Gone) {
+    each_present(space.root, range, |address, entry| {
+        gone.entry(address, core::mem::take(entry), inner);
     });
-    inner.resident -= count;
 }
 
 /// Splits the mappings that cross an end of the range.
@@ -274,10 +310,29 @@ fn cut(inner: &mut Inner, range: Range) {
     }
 }
 
-/// Makes every vCPU forget old mappings of the space, then frees the frames. The caller does
-/// not hold the space's lock.
-fn forget(space: &'static Space, freed: Freed) {
+/// Makes every vCPU forget what is gone from the space, then frees the frames. The caller does
+/// not hold the space's lock, and the space is the active one.
+fn forget(space: &'static Space, gone: Gone) {
+    if gone.count == 0 {
+        return;
+    }
     let generation = space.generation.fetch_add(1, Ordering::SeqCst) + 1;
+    let this = Vcpu::this();
+    if gone.count <= FEW && this.seen.load(Ordering::Relaxed) + 1 == generation {
+        for &page in &gone.pages[..gone.count] {
+            // SAFETY: losing a cached translation is harmless.
+            unsafe { cpu::invalidate_page(page) };
+        }
+        this.seen.store(generation, Ordering::SeqCst);
+    }
+    pass_kernel(space, generation);
+    for frame in gone.frames {
+        frames::release(frame);
+    }
+}
+
+/// Returns when no other vCPU runs a program of the space that has not seen a generation.
+fn pass_kernel(space: &'static Space, generation: u64) {
     let this = Vcpu::this();
     for vcpu in vcpu::all() {
         let concerned = || {
@@ -293,15 +348,12 @@ fn forget(space: &'static Space, freed: Freed) {
             cpu::pause();
         }
     }
-    for frame in freed {
-        frames::release(frame);
-    }
 }
 
 /// Makes every vCPU that runs a program of the active space pass through the kernel.
 pub fn forget_everywhere() {
     if let Some(space) = active() {
-        forget(space, Freed::new());
+        pass_kernel(space, space.generation.fetch_add(1, Ordering::SeqCst) + 1);
     }
 }
 
@@ -324,15 +376,13 @@ pub fn map(range: Range, backing: Backing, protection: Protection) -> Result<(),
         return Err(MapError::Reserved);
     }
     let space = active_or_dead()?;
-    let mut freed = Freed::new();
+    let mut gone = Gone::new();
     let mut inner = space.inner.lock();
-    clear_range(space, &mut inner, range, &mut freed);
+    clear_range(space, &mut inner, range, &mut gone);
     inner.ranges.insert(range.start, Mapping { end: range.end, backing, protection });
     join(&mut inner, range.start);
     drop(inner);
-    if !freed.is_empty() {
-        forget(space, freed);
-    }
+    forget(space, gone);
     Ok(())
 }
 
@@ -354,30 +404,22 @@ fn join(inner: &mut Inner, start: u64) {
 pub fn unmap(range: Range) -> Result<(), MapError> {
     let space = active_or_dead()?;
     let range = Range { start: range.start, end: range.end.min(USER_END) };
-    let mut freed = Freed::new();
+    let mut gone = Gone::new();
     let mut inner = space.inner.lock();
-    clear_range(space, &mut inner, range, &mut freed);
+    clear_range(space, &mut inner, range, &mut gone);
     drop(inner);
-    forget(space, freed);
+    forget(space, gone);
     Ok(())
 }
 
 /// See [`hal::Platform::space_discard`].
 pub fn discard(range: Range) -> Result<(), MapError> {
     let space = active_or_dead()?;
-    let mut freed = Freed::new();
+    let mut gone = Gone::new();
     let mut inner = space.inner.lock();
-    let mut count = 0;
-    each_present(space.root, range, |_, entry| {
-        if *entry & OWNED != 0 {
-            freed.push(PhysAddr(*entry & ADDRESS));
-            count += 1;
-        }
-        *entry = 0;
-    });
-    inner.resident -= count;
+    clear_pages(space, &mut inner, range, &mut gone);
     drop(inner);
-    forget(space, freed);
+    forget(space, gone);
     Ok(())
 }
 
@@ -392,9 +434,13 @@ pub fn protect(range: Range, protection: Protection) -> Result<(), MapError> {
     // Present pages get at most the new rights; what they may have besides comes by a fault.
     let no_execute = if protection.execute { 0 } else { NO_EXECUTE };
     let user = if protection == Protection::NONE { 0 } else { USER };
-    each_present(space.root, range, |_, entry| {
+    let mut gone = Gone::new();
+    each_present(space.root, range, |address, entry| {
         let writable = if protection.write { *entry & WRITABLE } else { 0 };
-        *entry = *entry & !(WRITABLE | NO_EXECUTE | USER) | writable | no_execute | user;
+        let new = *entry & !(WRITABLE | NO_EXECUTE | USER) | writable | no_execute | user;
+        if core::mem::replace(entry, new) != new {
+            gone.page(address);
+        }
     });
     let starts: Vec<u64> =
         inner.ranges.range(range.start..=range.end).map(|(start, _)| *start).collect();
@@ -402,7 +448,7 @@ pub fn protect(range: Range, protection: Protection) -> Result<(), MapError> {
         join(&mut inner, start);
     }
     drop(inner);
-    forget(space, Freed::new());
+    forget(space, gone);
     Ok(())
 }
 
@@ -412,9 +458,9 @@ pub fn move_range(from: Range, to: Range) -> Result<(), MapError> {
         return Err(MapError::Reserved);
     }
     let space = active_or_dead()?;
-    let mut freed = Freed::new();
+    let mut gone = Gone::new();
     let mut inner = space.inner.lock();
-    clear_range(space, &mut inner, to, &mut freed);
+    clear_range(space, &mut inner, to, &mut gone);
     cut(&mut inner, from);
     let moved: Vec<(u64, Mapping)> = inner
         .ranges
@@ -439,16 +485,15 @@ pub fn move_range(from: Range, to: Range) -> Result<(), MapError> {
         let place =
             if offset < limit { entry(space, &mut inner, to.start + offset, true) } else { None };
         match place {
-            Some(place) => *place = page,
-            None if page & OWNED != 0 => {
-                inner.resident -= 1;
-                freed.push(PhysAddr(page & ADDRESS));
+            Some(place) => {
+                *place = page;
+                gone.page(address);
             }
-            None => {}
+            None => gone.entry(address, page, &mut inner),
         }
     }
     drop(inner);
-    forget(space, freed);
+    forget(space, gone);
     Ok(())
 }
 
@@ -459,6 +504,7 @@ pub fn fork() -> Result<NonZeroUsize, MapError> {
     let inner = parent.inner.lock();
     let mut child_inner = child.inner.lock();
     child_inner.ranges.clone_from(&inner.ranges);
+    let mut gone = Gone::new();
     let mut failed = false;
     let mut copied = 0;
     for (&start, mapping) in &inner.ranges {
@@ -474,6 +520,7 @@ pub fn fork() -> Result<NonZeroUsize, MapError> {
             };
             if *page & OWNED != 0 {
                 *page &= !WRITABLE;
+                gone.page(address);
                 frames::retain(PhysAddr(*page & ADDRESS));
                 copied += 1;
             }
@@ -483,7 +530,7 @@ pub fn fork() -> Result<NonZeroUsize, MapError> {
     child_inner.resident = copied;
     drop(child_inner);
     drop(inner);
-    forget(parent, Freed::new());
+    forget(parent, gone);
     if failed {
         release(child);
         return Err(MapError::NoMemory);
@@ -499,13 +546,13 @@ pub fn resident() -> u64 {
 /// Makes an access to the active space possible, if its mappings allow it.
 pub fn resolve(address: u64, access: Access) -> Result<(), Failure> {
     let space = active().ok_or(Failure::Unmapped)?;
-    let mut freed = Freed::new();
+    let mut gone = Gone::new();
     let mut inner = space.inner.lock();
-    let result = resolve_locked(space, &mut inner, address & !(PAGE_SIZE - 1), access, &mut freed);
+    let result = resolve_locked(space, &mut inner, address & !(PAGE_SIZE - 1), access, &mut gone);
     drop(inner);
-    if !freed.is_empty() {
+    if gone.count > 0 {
         // A page was replaced: others may still see the old one.
-        forget(space, freed);
+        forget(space, gone);
         catch_up(Vcpu::this());
     }
     result
@@ -516,7 +563,7 @@ fn resolve_locked(
     inner: &mut Inner,
     page: u64,
     access: Access,
-    freed: &mut Freed,
+    gone: &mut Gone,
 ) -> Result<(), Failure> {
     let (&start, &mapping) = inner.ranges.range(..=page).next_back().ok_or(Failure::Unmapped)?;
     if mapping.end <= page {
@@ -555,7 +602,8 @@ fn resolve_locked(
             } else {
                 let new = copy_of(old).ok_or(Failure::NoMemory)?;
                 *place = new.0 | rights | WRITABLE | OWNED;
-                freed.push(old);
+                gone.page(page);
+                gone.frames.push(old);
             }
         }
         Backing::Anonymous => {
@@ -563,7 +611,7 @@ fn resolve_locked(
             *place = new.0 | rights | WRITABLE | OWNED;
             inner.resident += 1;
             if present {
-                replaced_foreign(freed);
+                gone.page(page);
             }
         }
         Backing::Private(address) => {
@@ -571,24 +619,13 @@ fn resolve_locked(
             *place = new.0 | rights | WRITABLE | OWNED;
             inner.resident += 1;
             if present {
-                replaced_foreign(freed);
+                gone.page(page);
             }
         }
     }
     // SAFETY: forgets what this vCPU knew of the page.
     unsafe { cpu::invalidate_page(page) };
     Ok(())
-}
-
-/// A page that belongs to somebody else was replaced by a copy: other vCPUs must forget it as
-/// well, although no frame is to be freed.
-fn replaced_foreign(freed: &mut Freed) {
-    if vcpu::count() > 1
-        && let Some(zero) = zero_page()
-    {
-        frames::retain(zero);
-        freed.push(zero);
-    }
 }
 
 /// Maps file content around a page that was to be read, as far as one table and the mapping go.

@@ -54,6 +54,12 @@ impl Drop for Open {
 unsafe extern "C" fn copy(to: u64, from: u64, length: usize) -> usize {
     naked_asm!(
         "mov rcx, rdx",
+        "shr rcx, 3",
+        "drupe_user_copy_words:",
+        ".global drupe_user_copy_words",
+        "rep movsq",
+        "mov ecx, edx",
+        "and ecx, 7",
         "drupe_user_copy:",
         ".global drupe_user_copy",
         "rep movsb",
@@ -61,6 +67,12 @@ unsafe extern "C" fn copy(to: u64, from: u64, length: usize) -> usize {
         ".global drupe_user_copy_fixup",
         "mov rax, rcx",
         "ret",
+        // The bytes before the one that faults are still to be copied.
+        "drupe_user_copy_words_fixup:",
+        ".global drupe_user_copy_words_fixup",
+        "and edx, 7",
+        "lea rcx, [rdx + rcx * 8]",
+        "jmp drupe_user_copy",
     )
 }
 
@@ -82,6 +94,8 @@ unsafe extern "C" fn exchange(address: u64, expected: u32, new: u32) -> u64 {
 }
 
 unsafe extern "C" {
+    static drupe_user_copy_words: u8;
+    static drupe_user_copy_words_fixup: u8;
     static drupe_user_copy: u8;
     static drupe_user_copy_fixup: u8;
     static drupe_user_exchange: u8;
@@ -90,13 +104,12 @@ unsafe extern "C" {
 
 /// Where to continue when the instruction at `address` cannot do its access.
 pub fn fixup(address: u64) -> Option<u64> {
-    if address == (&raw const drupe_user_copy) as u64 {
-        return Some((&raw const drupe_user_copy_fixup) as u64);
-    }
-    if address == (&raw const drupe_user_exchange) as u64 {
-        return Some((&raw const drupe_user_exchange_fixup) as u64);
-    }
-    None
+    let places = [
+        (&raw const drupe_user_copy_words, &raw const drupe_user_copy_words_fixup),
+        (&raw const drupe_user_copy, &raw const drupe_user_copy_fixup),
+        (&raw const drupe_user_exchange, &raw const drupe_user_exchange_fixup),
+    ];
+    places.iter().find(|(place, _)| *place as u64 == address).map(|(_, fixup)| *fixup as u64)
 }
 
 fn is_user(address: u64, length: usize) -> bool {

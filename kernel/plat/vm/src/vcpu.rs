@@ -39,7 +39,7 @@ pub struct Vcpu {
     /// The FS and GS bases that were last loaded for a program.
     pub fs_base: AtomicU64,
     pub gs_base: AtomicU64,
-    /// The deadline that the timer was last set to, plus one (so that zero means none was).
+    /// The deadline that the timer is set to, plus one; zero when it is not set.
     pub timer: AtomicU64,
     pub device_events: AtomicU64,
     pub segments: UnsafeCell<Segments>,
