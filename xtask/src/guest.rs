@@ -37,6 +37,20 @@ const CASES: &[Case] = &[
         status: 7,
     },
     Case {
+        // What ended processes left behind once filled the memory.
+        name: "busybox: two thousand processes one after the other in 32 MiB",
+        arguments: &[
+            "-m",
+            "32M",
+            "/bin/busybox",
+            "sh",
+            "-c",
+            "i=0; while [ $i -lt 2000 ]; do (exit 0); i=$((i+1)); done; echo $i",
+        ],
+        output: "2000\n",
+        status: 0,
+    },
+    Case {
         name: "bash: a pipeline of a loop",
         arguments: &["/bin/bash", "-c", "for i in {1..20}; do echo $i | cat; done | tail -1"],
         output: "20\n",
