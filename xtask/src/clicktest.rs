@@ -8,6 +8,7 @@ mod parse;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -162,7 +163,7 @@ fn run(test: &Test, folder: &Path, programs: &Path) -> Result<Outcome> {
         // Output goes to files: what a script leaves running must not keep a pipe open.
         let output = folder.with_extension("out");
         let errors = folder.with_extension("err");
-        let status = Command::new("timeout")
+        let mut child = Command::new("timeout")
             .args(["-k", "2", DEADLINE, "sh", "-e"])
             .arg(&file)
             .current_dir(folder)
@@ -171,8 +172,11 @@ fn run(test: &Test, folder: &Path, programs: &Path) -> Result<Outcome> {
             .stdin(input)
             .stdout(fs::File::create(&output)?)
             .stderr(fs::File::create(&errors)?)
-            .status()
+            .process_group(0)
+            .spawn()
             .context("cannot start `timeout`")?;
+        let status = child.wait()?;
+        end_group(child.id());
         let result = (status.code().unwrap_or(-1), fs::read(&output)?, fs::read(&errors)?);
         for file in [file, output, errors] {
             fs::remove_file(file)?;
@@ -217,6 +221,16 @@ fn run(test: &Test, folder: &Path, programs: &Path) -> Result<Outcome> {
         }
     }
     if problems.is_empty() { Ok(Outcome::Passed) } else { Ok(Outcome::Failed(problems)) }
+}
+
+/// Ends what a script left running: `timeout` watches the shell only, so a router that the
+/// shell put in the background would outlive both.
+fn end_group(group: u32) {
+    // There usually is nobody left, which `kill` complains about.
+    let _ = Command::new("kill")
+        .args(["-s", "KILL", "--", &format!("-{group}")])
+        .stderr(Stdio::null())
+        .status();
 }
 
 fn report(suite: &Path, tests: &[Test], outcomes: &[Outcome]) -> Result<()> {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod clickbench;
 mod clicktest;
 mod fuzz;
 mod guest;
@@ -53,9 +54,11 @@ fn run() -> Result<()> {
         ["bench", rest @ ..] => bench::command(rest),
         ["fuzz", rest @ ..] => fuzz::command(rest),
         ["suite", rest @ ..] => suite::command(rest),
+        ["clickbench", rest @ ..] => clickbench::command(rest),
         ["clicktest", rest @ ..] => clicktest::command(rest),
         ["help" | "--help" | "-h"] | [] => {
-            print!("{USAGE}{}{}{}", suite::USAGE, fuzz::USAGE, clicktest::USAGE);
+            let more = [suite::USAGE, fuzz::USAGE, clicktest::USAGE, clickbench::USAGE];
+            print!("{USAGE}{}", more.concat());
             Ok(())
         }
         other => bail!("unknown command `{}`\n\n{USAGE}", other.join(" ")),

@@ -5,11 +5,12 @@ use alloc::string::String;
 
 use crate::CLASSES;
 
-/// The reference as Markdown.
-pub fn markdown() -> String {
+/// The reference of the classes that are to be shown, as Markdown.
+pub fn markdown(shown: &dyn Fn(&str) -> bool) -> String {
     let mut classes: alloc::vec::Vec<_> = CLASSES.to_vec();
+    classes.retain(|class| shown(class.name));
     classes.sort_by_key(|class| class.name);
-    let mut out = String::from("# Elements\n");
+    let mut out = String::from("# Click elements\n");
     for class in classes {
         let text = &class.documentation;
         out.push_str(&format!("\n## {}\n\n{}\n\n", class.name, text.summary));
@@ -36,6 +37,7 @@ mod tests {
             assert!(!CLASSES[..at].iter().any(|other| other.name == class.name), "{}", class.name);
             assert!(class.documentation.summary.ends_with('.'), "{}", class.name);
         }
-        assert!(markdown().contains("## Queue"));
+        let text = markdown(&|name| name != "Tee");
+        assert!(text.contains("## Queue\n") && !text.contains("## Tee\n"));
     }
 }

@@ -23,52 +23,61 @@ pub(crate) enum Way {
 /// Sends each packet its way. Packets with the same way that follow each other stay
 /// together.
 pub(crate) fn distribute(
-    mut batch: Batch,
+    batch: Batch,
     cx: &mut Context<'_>,
     mut choose: impl FnMut(&Packet) -> Way,
 ) {
-    let mut current: Option<Way> = None;
-    let mut run = cx.batch();
     // The usual case is a batch that stays whole.
-    let first = batch.first().map(&mut choose);
-    let mut split = None;
-    for (at, packet) in batch.iter().enumerate().skip(1) {
-        let way = choose(packet);
-        if Some(way) != first {
-            split = Some((at, way));
-            break;
-        }
-    }
-    let Some((at, way)) = split else {
-        cx.kill_all(run);
-        if let Some(way) = first {
-            send(batch, way, cx);
-        } else {
-            cx.kill_all(batch);
-        }
+    let mut ways = batch.iter().map(&mut choose);
+    let Some(first) = ways.next() else {
+        cx.kill_all(batch);
         return;
     };
-    run.extend(batch.drain(..at));
-    if let Some(first) = first {
-        send(run, first, cx);
-    }
-    let mut run = cx.batch();
-    let mut pending = Some(way);
-    for packet in batch.drain(..) {
-        let way = pending.take().unwrap_or_else(|| choose(&packet));
-        if let Some(old) = current
-            && old != way
-        {
-            let next = cx.batch();
-            send(core::mem::replace(&mut run, next), old, cx);
+    let mut alike = 1;
+    let mut next = first;
+    for way in ways {
+        next = way;
+        if way != first {
+            break;
         }
-        current = Some(way);
+        alike += 1;
+    }
+    if alike == batch.len() {
+        send(batch, first, cx);
+        return;
+    }
+    let mut rest = batch;
+    let mut run = cx.batch();
+    run.extend(rest.drain(..alike));
+    send(run, first, cx);
+    let mut run = cx.batch();
+    let mut current = next;
+    for (at, packet) in rest.drain(..).enumerate() {
+        let way = if at == 0 { next } else { choose(&packet) };
+        if way != current {
+            let fresh = cx.batch();
+            send(core::mem::replace(&mut run, fresh), current, cx);
+            current = way;
+        }
         run.push(packet);
     }
-    if let Some(way) = current {
-        send(run, way, cx);
+    send(run, current, cx);
+    cx.kill_all(rest);
+}
+
+/// Sends each packet to the output that `outputs` has at its place; drops those whose
+/// output is not there.
+pub(crate) fn distribute_to(batch: Batch, outputs: &[u32], cx: &mut Context<'_>) {
+    if let Some((&first, rest)) = outputs.split_first()
+        && rest.iter().fold(true, |alike, output| alike & (*output == first))
+    {
+        cx.push(first as usize, batch);
+        return;
     }
-    cx.kill_all(batch);
+    let mut outputs = outputs.iter();
+    distribute(batch, cx, |_| {
+        Way::Port(outputs.next().map_or(usize::MAX, |&output| output as usize))
+    });
 }
 
 fn send(batch: Batch, way: Way, cx: &mut Context<'_>) {

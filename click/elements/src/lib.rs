@@ -51,8 +51,8 @@ classes! {
         timedsink, timedsource, truncate, unqueue, unstrip,
     }
     analysis {
-        adjusttimestamp, aggregatecounter, fromipsummarydump, settimestampdelta, timefilter,
-        timesortedsched, toipsummarydump,
+        adjusttimestamp, aggregatecounter, aggregateipflows, fromdump, fromipsummarydump, settimestampdelta, timefilter,
+        timesortedsched, todump, toipsummarydump,
     }
     ethernet {
         arpprint, arpquerier, arpresponder, arptable, etherencap, ethervlanencap, hostetherfilter, markmacheader, setvlananno,
@@ -61,12 +61,12 @@ classes! {
     ip {
         checkicmpheader, checkipheader, checkipheader2, checktcpheader, checkudpheader, decipttl,
         fixipsrc, getipaddress, icmperror, icmpipencap, icmppingencap, icmppingresponder, ipclassifier,
-        ipencap, ipfilter, ipfragmenter, ipgwoptions, ipprint, ipreassembler, markipce, markipheader, setipaddress, setipchecksum, setipdscp,
+        ipencap, ipfilter, ipfragmenter, ipgwoptions, ipprint, ipreassembler, markipce, markipheader, setipaddress, setipchecksum, setipdscp, setrandipaddress,
         settcpchecksum, setudpchecksum, storeipaddress, stripipheader, striptonetworkheader,
         udpipencap, unstripipheader,
     }
     rewriter {
-        icmppingrewriter, icmprewriter, ipaddrpairrewriter, ipaddrrewriter, iprewriter, iprewriterpatterns,
+        ftpportmapper, icmppingrewriter, icmprewriter, ipaddrpairrewriter, ipaddrrewriter, iprewriter, iprewriterpatterns,
         roundrobinipmapper, tcprewriter, udprewriter,
     }
     lookup {

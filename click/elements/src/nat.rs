@@ -5,6 +5,7 @@
 
 pub(crate) mod flow;
 pub(crate) mod pattern;
+pub(crate) mod sequence;
 pub(crate) mod spec;
 pub(crate) mod table;
 

@@ -63,11 +63,19 @@ pub(crate) fn sum(bytes: &[u8]) -> u64 {
 
 /// Folds a sum to 16 bits.
 #[inline]
-pub(crate) fn fold(mut total: u64) -> u16 {
-    while total > 0xffff {
-        total = (total & 0xffff) + (total >> 16);
-    }
-    total as u16
+pub(crate) fn fold(total: u64) -> u16 {
+    let total = (total & 0xffff_ffff) + (total >> 32);
+    let total = (total & 0xffff) + (total >> 16);
+    let total = (total & 0xffff) + (total >> 16);
+    ((total & 0xffff) + (total >> 16)) as u16
+}
+
+/// Whether the checksum of an IPv4 header without options is right. The sum does not depend
+/// on the order of bytes (RFC 1071, section 2B).
+#[inline]
+pub(crate) fn is_sum_right(header: &[u8; 20]) -> bool {
+    let (words, _) = header.as_chunks::<4>();
+    fold(words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum()) == 0xffff
 }
 
 /// The Internet checksum of some bytes.

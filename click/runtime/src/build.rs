@@ -139,7 +139,6 @@ impl Router {
             timers: Timers::default(),
             notifiers: alloc::vec![Notifier::default(); count * 2],
             pool: Pool::default(),
-            spare: Vec::new(),
             pending: Vec::new(),
             woken: Vec::new(),
             deferred: VecDeque::new(),

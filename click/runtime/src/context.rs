@@ -156,7 +156,7 @@ impl<'a> Context<'a> {
     /// An empty batch.
     #[inline]
     pub fn batch(&mut self) -> Batch {
-        self.router.spare.pop().unwrap_or_default()
+        self.router.pool.batch()
     }
 
     /// Packets that sources should make at once.
@@ -172,9 +172,7 @@ impl<'a> Context<'a> {
 
     /// A batch of `count` fresh packets that hold `data`.
     pub fn fill(&mut self, count: usize, data: &[u8]) -> Batch {
-        let mut batch = self.batch();
-        self.router.pool.fill(&mut batch, count, data);
-        batch
+        self.router.pool.fill(count, data)
     }
 
     /// A copy of a packet.
@@ -409,6 +407,11 @@ impl<'a> Context<'a> {
     /// Whether the router takes over from a running one.
     pub fn is_replacement(&self) -> bool {
         self.router.options.replaces
+    }
+
+    /// Whether another router is ready to take over from this one.
+    pub fn is_replaced(&self) -> bool {
+        self.router.next.is_some()
     }
 
     /// Takes `element.handler value` apart. Errors are as HandlerCall's in Click.

@@ -121,6 +121,11 @@ pub trait Host {
         Vec::new()
     }
 
+    /// Whether the router was asked from outside to end.
+    fn interrupted(&mut self) -> bool {
+        false
+    }
+
     /// Listens for streams; gives the socket and the port in use.
     fn listen(&mut self, address: &Address) -> Result<(Handle, u16), String> {
         let _ = address;

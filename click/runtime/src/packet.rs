@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::anno;
 
 /// Bytes of an ordinary buffer. Larger packets get a buffer of their own. The size makes
-/// consecutive buffers start in different sets of a cache.
+/// consecutive packets (an odd number of lines) start in different sets of a cache.
 const BUFFER: usize = 1984;
 
 /// Bytes kept free before the data of a new packet.
@@ -36,7 +36,8 @@ pub enum Kind {
 }
 
 /// Where things are in the buffer, and what is known about the packet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
 struct Head {
     start: u32,
     end: u32,
@@ -45,7 +46,6 @@ struct Head {
     transport: u32,
     kind: Kind,
     timestamp: i64,
-    anno: [u8; anno::SIZE],
 }
 
 const FRESH: Head = Head {
@@ -56,14 +56,21 @@ const FRESH: Head = Head {
     transport: UNMARKED,
     kind: Kind::Host,
     timestamp: 0,
-    anno: [0; anno::SIZE],
 };
 
+/// An ordinary buffer. Its start, and so that of the data of a new packet, is the start of
+/// a line of the cache.
+#[repr(align(64))]
+struct Buffer([u8; BUFFER]);
+
+/// What most elements look at lies in the first line of the cache.
+#[repr(C)]
 struct Body {
     head: Head,
     /// The buffer, when the ordinary one is too small.
     large: Option<Box<[u8]>>,
-    small: [u8; BUFFER],
+    anno: [u8; anno::SIZE],
+    small: Buffer,
 }
 
 /// A packet with a buffer of its own.
@@ -71,14 +78,19 @@ pub struct Packet(Box<Body>);
 
 impl core::fmt::Debug for Packet {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        out.debug_struct("Packet").field("head", &self.0.head).field("data", &self.data()).finish()
+        out.debug_struct("Packet")
+            .field("head", &self.0.head)
+            .field("annotations", &self.0.anno)
+            .field("data", &self.data())
+            .finish()
     }
 }
 
 impl Packet {
     /// An empty packet from the heap. Elements take packets from the router's pool instead.
     pub fn new() -> Self {
-        Self(Box::new(Body { head: FRESH, large: None, small: [0; BUFFER] }))
+        let small = Buffer([0; BUFFER]);
+        Self(Box::new(Body { head: FRESH, large: None, anno: [0; anno::SIZE], small }))
     }
 
     /// A packet that holds `data`.
@@ -89,9 +101,13 @@ impl Packet {
     }
 
     /// Forgets data, marks and annotations.
+    #[inline]
     pub fn reset(&mut self) {
         self.0.head = FRESH;
-        self.0.large = None;
+        self.0.anno = [0; anno::SIZE];
+        if self.0.large.is_some() {
+            self.0.large = None;
+        }
     }
 
     /// Replaces the data; the packet must be fresh.
@@ -100,9 +116,18 @@ impl Packet {
         if data.len() > BUFFER - HEADROOM {
             self.make_large(HEADROOM, data.len(), 0);
         }
-        self.0.head.end = HEADROOM as u32 + data.len() as u32;
         let end = HEADROOM + data.len();
-        self.buffer_mut()[HEADROOM..end].copy_from_slice(data);
+        self.0.head.end = end as u32;
+        let Some(buffer) = self.buffer_mut().get_mut(HEADROOM..end) else { return };
+        // In blocks of a known size, which are copied without a call.
+        let (blocks, rest) = buffer.as_chunks_mut::<64>();
+        let (from, tail) = data.as_chunks::<64>();
+        for (to, from) in blocks.iter_mut().zip(from) {
+            *to = *from;
+        }
+        if !tail.is_empty() {
+            rest.copy_from_slice(tail);
+        }
     }
 
     /// Sets the length of a fresh packet; the content is whatever the buffer held.
@@ -116,7 +141,7 @@ impl Packet {
     #[inline]
     fn buffer(&self) -> &[u8] {
         match &self.0.large {
-            None => &self.0.small,
+            None => &self.0.small.0,
             Some(large) => large,
         }
     }
@@ -124,7 +149,7 @@ impl Packet {
     #[inline]
     fn buffer_mut(&mut self) -> &mut [u8] {
         match &mut self.0.large {
-            None => &mut self.0.small,
+            None => &mut self.0.small.0,
             Some(large) => large,
         }
     }
@@ -220,10 +245,11 @@ impl Packet {
                 let (start, end) = (other.0.head.start as usize, other.0.head.end as usize);
                 // Stripped headers are part of the packet, too: elements may unstrip them.
                 let start = start.saturating_sub(HEADROOM);
-                self.0.small[start..end].copy_from_slice(&other.0.small[start..end]);
+                self.0.small.0[start..end].copy_from_slice(&other.0.small.0[start..end]);
             }
         }
-        self.0.head = other.0.head.clone();
+        self.0.head = other.0.head;
+        self.0.anno = other.0.anno;
     }
 
     /// Moves the data within the buffer so that its address modulo `modulus` (at most the
@@ -237,9 +263,10 @@ impl Packet {
         let data = self.data().to_vec();
         let mut copy = Self::new();
         let headroom = (start + want).max(HEADROOM / 2);
-        copy.0.head = self.0.head.clone();
+        copy.0.head = self.0.head;
+        copy.0.anno = self.0.anno;
         copy.0.large = self.0.large.take();
-        copy.0.small = self.0.small;
+        copy.0.small.0 = self.0.small.0;
         copy.make_large(
             headroom + (offset + modulus - headroom % modulus) % modulus,
             data.len(),
@@ -353,43 +380,43 @@ impl Packet {
 
     /// The annotation area.
     pub fn annotations(&self) -> &[u8; anno::SIZE] {
-        &self.0.head.anno
+        &self.0.anno
     }
 
     /// The annotation area, to be changed.
     pub fn annotations_mut(&mut self) -> &mut [u8; anno::SIZE] {
-        &mut self.0.head.anno
+        &mut self.0.anno
     }
 
     /// Copies annotations, timestamp and kind from another packet.
     pub fn copy_annotations(&mut self, other: &Self) {
-        self.0.head.anno = other.0.head.anno;
+        self.0.anno = other.0.anno;
         self.0.head.timestamp = other.0.head.timestamp;
         self.0.head.kind = other.0.head.kind;
     }
 
     /// A 1-byte annotation; 0 beyond the area.
     pub fn anno_u8(&self, at: usize) -> u8 {
-        self.0.head.anno.get(at).copied().unwrap_or(0)
+        self.0.anno.get(at).copied().unwrap_or(0)
     }
 
     /// Sets a 1-byte annotation.
     pub fn set_anno_u8(&mut self, at: usize, value: u8) {
-        if let Some(slot) = self.0.head.anno.get_mut(at) {
+        if let Some(slot) = self.0.anno.get_mut(at) {
             *slot = value;
         }
     }
 
     /// Some bytes of annotation.
     pub fn anno<const N: usize>(&self, at: usize) -> [u8; N] {
-        let bytes = self.0.head.anno.get(at..at + N).and_then(|bytes| bytes.try_into().ok());
+        let bytes = self.0.anno.get(at..at + N).and_then(|bytes| bytes.try_into().ok());
         bytes.unwrap_or([0; N])
     }
 
     /// Sets some bytes of annotation.
     #[inline]
     pub fn set_anno<const N: usize>(&mut self, at: usize, value: [u8; N]) {
-        if let Some(slot) = self.0.head.anno.get_mut(at..at + N) {
+        if let Some(slot) = self.0.anno.get_mut(at..at + N) {
             slot.copy_from_slice(&value);
         }
     }
@@ -426,15 +453,28 @@ impl Default for Packet {
 #[derive(Default)]
 pub(crate) struct Pool {
     packets: Vec<Packet>,
+    /// Whole batches: what one element drops, the next source often fills as it is.
+    batches: Vec<Batch>,
+    /// Empty batches.
+    empty: Vec<Batch>,
 }
 
 /// Buffers that a pool keeps at most; the rest goes back to the heap.
 const MOST_KEPT: usize = 4096;
 
+/// Whole batches that a pool keeps, besides.
+const MOST_BATCHES: usize = 16;
+
 impl Pool {
     /// A fresh packet.
     #[inline]
     pub(crate) fn packet(&mut self) -> Packet {
+        if self.packets.is_empty()
+            && let Some(mut batch) = self.batches.pop()
+        {
+            self.packets.append(&mut batch);
+            self.put_empty(batch);
+        }
         match self.packets.pop() {
             Some(mut packet) => {
                 packet.reset();
@@ -444,17 +484,38 @@ impl Pool {
         }
     }
 
-    /// Appends `count` packets that hold `data` to `batch`.
-    pub(crate) fn fill(&mut self, batch: &mut Batch, count: usize, data: &[u8]) {
-        let first = self.packets.len().saturating_sub(count);
-        batch.extend(self.packets.drain(first..));
-        while batch.len() < count {
-            batch.push(Packet::new());
+    /// A batch without packets.
+    #[inline]
+    pub(crate) fn batch(&mut self) -> Batch {
+        self.empty.pop().unwrap_or_default()
+    }
+
+    fn put_empty(&mut self, batch: Batch) {
+        if self.empty.len() < 64 {
+            self.empty.push(batch);
         }
-        for packet in batch.iter_mut() {
+    }
+
+    /// A batch of `count` packets that hold `data`.
+    pub(crate) fn fill(&mut self, count: usize, data: &[u8]) -> Batch {
+        let mut batch = match self.batches.pop() {
+            Some(batch) => batch,
+            None => self.batch(),
+        };
+        if batch.len() > count {
+            self.packets.extend(batch.drain(count..));
+        }
+        if batch.len() < count {
+            let missing = count - batch.len();
+            let first = self.packets.len().saturating_sub(missing);
+            batch.extend(self.packets.drain(first..));
+            batch.resize_with(count, Packet::new);
+        }
+        for packet in &mut batch {
             packet.reset();
             packet.fill(data);
         }
+        batch
     }
 
     #[inline]
@@ -464,13 +525,19 @@ impl Pool {
         }
     }
 
-    /// Takes all packets out of `batch`.
+    /// Takes back a batch with its packets.
     #[inline]
-    pub(crate) fn put_all(&mut self, batch: &mut Batch) {
-        if self.packets.len() + batch.len() <= MOST_KEPT {
-            self.packets.append(batch);
+    pub(crate) fn put_all(&mut self, mut batch: Batch) {
+        if batch.is_empty() {
+            self.put_empty(batch);
+        } else if self.batches.len() < MOST_BATCHES {
+            self.batches.push(batch);
         } else {
+            if self.packets.len() + batch.len() <= MOST_KEPT {
+                self.packets.append(&mut batch);
+            }
             batch.clear();
+            self.put_empty(batch);
         }
     }
 }

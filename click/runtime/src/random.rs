@@ -41,9 +41,9 @@ impl Random {
     /// A number from 0 to [`MAX`].
     pub fn number(&mut self) -> u32 {
         let front = self.at;
-        let rear = (self.at + DEGREE - TAP) % DEGREE;
+        let rear = if front >= TAP { front - TAP } else { front + DEGREE - TAP };
         self.state[front] = self.state[front].wrapping_add(self.state[rear]);
-        self.at = (self.at + 1) % DEGREE;
+        self.at = if front + 1 == DEGREE { 0 } else { front + 1 };
         self.state[front] >> 1
     }
 

@@ -107,7 +107,6 @@ pub struct Router {
     pub(crate) timers: Timers,
     pub(crate) notifiers: Vec<Notifier>,
     pub(crate) pool: Pool,
-    pub(crate) spare: Vec<Batch>,
     pub(crate) pending: Vec<Delivery>,
     pub(crate) woken: Vec<usize>,
     /// Handler writes to elements that were busy.
@@ -132,6 +131,9 @@ pub struct Router {
 
 /// Tasks that run before timers and sockets get a look.
 const TASKS_PER_STEP: usize = 128;
+
+/// Deliveries in a row after which to look whether the router shall end.
+const DELIVERIES_PER_LOOK: u32 = 1 << 16;
 
 /// Timers that run in one step.
 const TIMERS_PER_STEP: usize = 64;
@@ -200,8 +202,17 @@ impl Router {
     /// Delivers all batches that are under way, depth first, and does what was put off.
     pub(crate) fn settle(&mut self, host: &mut dyn Host) {
         self.pending.reverse();
+        let mut deliveries = 0u32;
         loop {
             while let Some(Delivery { element, port, batch }) = self.pending.pop() {
+                // Packets may go round in circles.
+                deliveries = deliveries.wrapping_add(1);
+                if deliveries.is_multiple_of(DELIVERIES_PER_LOOK) && host.interrupted() {
+                    self.recycle(batch);
+                    self.drop_pending();
+                    self.stop();
+                    break;
+                }
                 let mark = self.pending.len();
                 let element = element as usize;
                 if let Some(mut taken) = self.slots[element].take() {
@@ -232,6 +243,12 @@ impl Router {
         self.print_report(host);
     }
 
+    fn drop_pending(&mut self) {
+        while let Some(Delivery { batch, .. }) = self.pending.pop() {
+            self.recycle(batch);
+        }
+    }
+
     /// Does the handler writes that had to wait until their element was done.
     fn write_deferred(&mut self, host: &mut dyn Host) {
         for _ in 0..self.deferred.len() {
@@ -252,11 +269,9 @@ impl Router {
         }
     }
 
-    pub(crate) fn recycle(&mut self, mut batch: Batch) {
-        self.pool.put_all(&mut batch);
-        if self.spare.len() < 64 {
-            self.spare.push(batch);
-        }
+    #[inline]
+    pub(crate) fn recycle(&mut self, batch: Batch) {
+        self.pool.put_all(batch);
     }
 
     pub(crate) fn print_report(&mut self, host: &mut dyn Host) {
@@ -423,11 +438,11 @@ impl Router {
         self.run_signals(host);
     }
 
-    /// Runs until the router stops or is replaced. `interrupted` is asked between steps.
-    pub fn run(&mut self, host: &mut dyn Host, interrupted: &dyn Fn() -> bool) -> Outcome {
+    /// Runs until the router stops, is replaced, or the host wants it to end.
+    pub fn run(&mut self, host: &mut dyn Host) -> Outcome {
         let mut steps = 0u32;
         loop {
-            if interrupted() {
+            if host.interrupted() {
                 self.stop();
             }
             match self.step(host) {

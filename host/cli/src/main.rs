@@ -4,6 +4,7 @@
 //! chain is printed once, and one function chooses the exit code.
 
 mod build;
+mod click;
 mod doctor;
 mod gdb;
 mod run;
@@ -26,10 +27,14 @@ struct Arguments {
 enum Command {
     Run(run::Run),
     Build(build::Build),
+    Click(click::Click),
     Doctor(doctor::Doctor),
 }
 
 fn main() -> ExitCode {
+    if let Some(status) = click::by_name() {
+        return ExitCode::from(status);
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -41,6 +46,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(run) => run.execute(),
         Command::Build(build) => build.execute(),
+        Command::Click(click) => Ok(click.execute()),
         Command::Doctor(doctor) => doctor.execute(),
     };
     let code = exit_code(&result);

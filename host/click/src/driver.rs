@@ -1,7 +1,6 @@
 //! `click`: runs a router configuration.
 
 use std::io::Write;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use click_elements::CLASSES;
@@ -59,7 +58,7 @@ Usage: click [OPTION]... [NAME=VALUE]... [ROUTERFILE]
   -t, --time                    Print how long the run took.
   -w, --no-warnings             Print no warnings.
       --simtime[=TIME]          Run in simulated time.
-      --batch N                 Move at most N packets at once (default 32).
+      --batch N                 Move at most N packets at once (default 64).
   -C, --clickpath PATH          Look for libraries along PATH.
       --help                    Print this and exit.
   -v, --version                 Print the version and exit.
@@ -111,7 +110,7 @@ fn read_settings(arguments: &[String]) -> Result<Reading, String> {
         threads: 1,
         affinity: None,
         clickpath: None,
-        batch: 32,
+        batch: 64,
     };
     for argument in options::parse(arguments, LIST)? {
         let (index, given, negated) = match argument {
@@ -300,13 +299,11 @@ fn drive(mut router: Box<Router>, settings: &Settings, host: &mut ProcessHost) -
         }
     }
     // Interrupts end the run in order, so that handlers can still be printed.
-    let flags: Vec<_> = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]
-        .into_iter()
-        .filter_map(|signal| host.stop_flag(signal))
-        .collect();
-    let interrupted = || flags.iter().any(|flag| flag.load(Ordering::Relaxed));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        host.end_on(signal);
+    }
     loop {
-        match router.run(host, &interrupted) {
+        match router.run(host) {
             Outcome::Replaced => {
                 if let Some(next) = router.replacement(host) {
                     router = next;

@@ -60,6 +60,8 @@ pub struct ProcessHost {
     output: BufWriter<io::Stdout>,
     started: Instant,
     caught: BTreeMap<u32, Caught>,
+    /// Set by signals that end the router.
+    ends: Vec<Arc<AtomicBool>>,
     /// Written by signal handlers, to end a sleep.
     bell: Option<(UnixStream, UnixStream)>,
 }
@@ -82,6 +84,7 @@ impl ProcessHost {
             output: BufWriter::with_capacity(1 << 16, io::stdout()),
             started: Instant::now(),
             caught: BTreeMap::new(),
+            ends: Vec::new(),
             bell,
         }
     }
@@ -104,17 +107,23 @@ impl ProcessHost {
         }
     }
 
-    /// A flag that the signal sets instead of killing the process; it ends sleeps, too.
-    pub fn stop_flag(&mut self, signal: i32) -> Option<Arc<AtomicBool>> {
-        let flag = Arc::new(AtomicBool::new(false));
+    /// Has the signal end the router instead of killing the process; it ends sleeps, too.
+    /// A second one kills.
+    pub fn end_on(&mut self, signal: i32) {
         // If a script watches for the signal, too, the script's wish counts.
-        if self.caught.contains_key(&u32::try_from(signal).ok()?) {
-            return None;
+        if u32::try_from(signal).is_ok_and(|signal| self.caught.contains_key(&signal)) {
+            return;
         }
-        signal_hook::flag::register(signal, flag.clone()).ok()?;
-        let ring = self.bell.as_ref()?.1.try_clone().ok()?;
-        signal_hook::low_level::pipe::register(signal, ring).ok()?;
-        Some(flag)
+        let flag = Arc::new(AtomicBool::new(false));
+        let Some(ring) = self.bell.as_ref().and_then(|bell| bell.1.try_clone().ok()) else {
+            return;
+        };
+        // Without these the signal has its usual effect, which ends the router as well.
+        let _ = signal_hook::flag::register_conditional_default(signal, flag.clone());
+        if signal_hook::flag::register(signal, flag.clone()).is_ok() {
+            let _ = signal_hook::low_level::pipe::register(signal, ring);
+            self.ends.push(flag);
+        }
     }
 
     fn watch_signal(&mut self, signal: u32) -> Option<Arc<AtomicBool>> {
@@ -259,6 +268,10 @@ impl Host for ProcessHost {
                 let _ = signal_hook::flag::register_conditional_default(number, always);
             }
         }
+    }
+
+    fn interrupted(&mut self) -> bool {
+        self.ends.iter().any(|flag| flag.load(Ordering::Relaxed))
     }
 
     fn signals(&mut self) -> Vec<u32> {

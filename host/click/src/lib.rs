@@ -2,7 +2,7 @@
 //!
 //! The name under which the program is called says what it is: `click`, `click-flatten`,
 //! `click-check`, `click-pretty`, `click-buildtool`. Under any other name the first
-//! argument does (`drupe-click run`, `flatten`, ...). Options, output and messages are
+//! argument does (`drupe click run`, `flatten`, ...). Options, output and messages are
 //! those of Click's programs, because scripts depend on them.
 
 #![forbid(unsafe_code)]
@@ -20,24 +20,51 @@ mod tools;
 
 pub use host::ProcessHost;
 
+const HELP: &str = "\
+Click routers: configurations in Click's language, run as a process.
+
+Usage: drupe click COMMAND [OPTION]... [ROUTERFILE]
+
+  run        Run a configuration.
+  check      Say whether a configuration is fine.
+  flatten    Expand compound elements.
+  pretty     Make a page with the graph.
+  read       Print handlers of a running router.
+  write      Write a handler of a running router.
+  elements   Print the reference of the elements.
+  buildtool  Say what is there, for scripts.
+
+Each command explains itself with --help. Called by the name of one of Click's programs
+(click, click-check, click-flatten, click-pretty, click-buildtool), drupe is that program.
+";
+
+/// Whether a program of this name is one of Click's.
+pub fn is_program(name: &str) -> bool {
+    PROGRAMS.contains(&name)
+}
+
+const PROGRAMS: [&str; 5] =
+    ["click", "click-flatten", "click-check", "click-pretty", "click-buildtool"];
+
 /// Runs the command that `arguments` (with the program's name first) ask for. Gives the
 /// exit status.
 pub fn run(arguments: &[OsString]) -> u8 {
     let text: Vec<String> = arguments.iter().map(|word| from_bytes(word.as_bytes())).collect();
     let Some((program, rest)) = text.split_first() else { return 2 };
     let name = program.rsplit('/').next().unwrap_or(program);
-    if let Some(status) = command(name, rest) {
+    if is_program(name)
+        && let Some(status) = command(name, rest)
+    {
         return status;
     }
-    let short = rest.split_first().and_then(|(first, rest)| {
-        let name = match first.as_str() {
-            "run" => "click".into(),
-            other => format!("click-{other}"),
-        };
-        command(&name, rest)
-    });
-    short.unwrap_or_else(|| {
-        eprintln!("usage: {name} run|flatten|check|pretty|buildtool [OPTION]... [ROUTERFILE]");
+    let (first, rest) = rest.split_first().map_or(("", rest), |(first, rest)| (first, rest));
+    if matches!(first, "" | "help" | "--help" | "-h") {
+        print!("{HELP}");
+        return 0;
+    }
+    let name = if first == "run" { "click".into() } else { format!("click-{first}") };
+    command(&name, rest).unwrap_or_else(|| {
+        eprintln!("drupe click: unknown command '{first}'\n\n{HELP}");
         2
     })
 }
@@ -49,6 +76,9 @@ fn command(name: &str, arguments: &[String]) -> Option<u8> {
         "click-check" => tools::check(arguments),
         "click-pretty" => tools::pretty(arguments),
         "click-buildtool" => tools::buildtool(arguments),
+        "click-read" => tools::read(arguments),
+        "click-write" => tools::write(arguments),
+        "click-elements" => tools::elements(arguments),
         _ => return None,
     })
 }

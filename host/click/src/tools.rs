@@ -12,7 +12,10 @@ use crate::files::{Shelf, path, read_configuration};
 use crate::host::{ProcessHost, reason};
 use crate::options::{self, Argument, Known, Takes, known};
 
+mod handlers;
 mod page;
+
+pub use handlers::{read, write};
 
 const LIST: &[Known] = &[
     known("file", 'f', Takes::Value),
@@ -202,6 +205,20 @@ pub fn pretty(arguments: &[String]) -> u8 {
     print_lines(&mut report);
     let status = emit(input.output.as_deref(), &page::html(&graph, &input.file));
     if report.errors() > 0 { 1 } else { status }
+}
+
+/// The reference of the elements, or of those that are named.
+pub fn elements(arguments: &[String]) -> u8 {
+    if let Some(unknown) =
+        arguments.iter().find(|name| !CLASSES.iter().any(|class| class.name == **name))
+    {
+        eprintln!(
+            "click-elements: unknown element class '{unknown}'; without a name all are shown"
+        );
+        return 1;
+    }
+    let shown = |class: &str| arguments.is_empty() || arguments.iter().any(|name| name == class);
+    emit(None, &click_elements::documentation::markdown(&shown))
 }
 
 /// Features of the driver that scripts ask for besides element classes.

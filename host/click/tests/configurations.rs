@@ -104,3 +104,174 @@ fn a_router_is_replaced_while_it_runs() {
     let count: u32 = output.trim().parse().expect("a count");
     assert!((9..=12).contains(&count), "{count}");
 }
+
+#[test]
+fn captures_are_written_and_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a.pcap").display().to_string();
+    let text = format!(
+        "InfiniteSource(LENGTH 20, LIMIT 5, STOP true) -> UDPIPEncap(10.0.0.1, 1, 10.0.0.2, 2)
+         -> EtherEncap(0x0800, 2:0:0:0:0:1, 2:0:0:0:0:2) -> SetTimestamp(12.5) -> ToDump({file})"
+    );
+    run(&text, &[]);
+    let bytes = std::fs::read(&file).expect("a capture");
+    assert_eq!(bytes.len(), 24 + 5 * (16 + 62));
+    let text = format!(
+        "FromDump({file}, STOP true, FORCE_IP true)
+         -> ToIPSummaryDump(-, HEADER false, FIELDS timestamp src dport)"
+    );
+    assert_eq!(run(&text, &[]).0, "12.500000 10.0.0.1 2\n".repeat(5));
+    // A file that ends in the middle gives what is whole.
+    std::fs::write(&file, &bytes[..bytes.len() - 1]).expect("a shorter capture");
+    let text = format!("FromDump({file}, STOP true) -> c :: Counter -> Discard");
+    let (output, messages) = run(&text, &["-h", "c.count"]);
+    assert_eq!(output, "4\n");
+    assert!(messages.contains("ends within a packet"), "{messages}");
+}
+
+#[test]
+fn a_capture_that_is_none_is_refused() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let text = format!("FromDump({file}) -> Discard");
+    let (status, _, messages) = click(&["run", "-e", &text]);
+    assert_ne!(status, 0);
+    assert!(messages.contains("bad magic number"), "{messages}");
+}
+
+/// Lines of a dump of TCP packets go through a configuration; gives what comes out.
+fn dump(fields: &str, lines: &[&str], path: &str) -> Vec<String> {
+    let data = format!("!data {fields}\n{}\n", lines.join("\n"));
+    let text = format!(
+        "FromIPSummaryDump(DATA {}, STOP true, CHECKSUM true) -> CheckIPHeader -> CheckTCPHeader
+         -> {path} -> CheckIPHeader -> CheckTCPHeader
+         -> ToIPSummaryDump(-, HEADER false, FIELDS {fields})",
+        quote(&data)
+    );
+    run(&text, &[]).0.lines().map(str::to_owned).collect()
+}
+
+fn quote(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$"))
+}
+
+#[test]
+fn ftp_commands_and_sequence_numbers_follow_the_translation() {
+    let out = dump(
+        "src sport dst dport proto tcp_seq tcp_ack payload tcp_opt",
+        &[
+            r#"10.0.0.2 4000 192.0.2.1 21 T 100 0 "USER x\r\n" ."#,
+            r#"10.0.0.2 4000 192.0.2.1 21 T 108 0 "PORT 10,0,0,2,200,201\r\n" ."#,
+            r#"10.0.0.2 4000 192.0.2.1 21 T 131 0 "LIST\r\n" ."#,
+            r#"192.0.2.1 21 198.51.100.99 5000 T 7 134 "" sack108-134"#,
+            r#"192.0.2.1 21 198.51.100.99 5000 T 7 108 "" ."#,
+        ],
+        "FTPPortMapper(rw, rw, 0)
+         -> rw :: TCPRewriter(pattern 198.51.100.99 5000-6000# - - 0 0)",
+    );
+    let wanted = [
+        r#"198.51.100.99 5000 192.0.2.1 21 T 100 0 "USER x\r\n" ."#,
+        r#"198.51.100.99 5000 192.0.2.1 21 T 108 0 "PORT 198,51,100,99,19,137\r\n" ."#,
+        r#"198.51.100.99 5000 192.0.2.1 21 T 135 0 "LIST\r\n" ."#,
+        r#"192.0.2.1 21 10.0.0.2 4000 T 7 134 "" sack108-134"#,
+        r#"192.0.2.1 21 10.0.0.2 4000 T 7 108 "" ."#,
+    ];
+    assert_eq!(out, wanted);
+}
+
+#[test]
+fn flows_are_numbered_with_their_fragments() {
+    let out = dump_flows(&[
+        "10.0.0.1 5 10.0.0.2 80 U 1 0 100",
+        "10.0.0.2 80 10.0.0.1 5 U 2 0 100",
+        // The second fragment waits for the first; what is behind it waits, too.
+        "10.0.0.2 0 10.0.0.1 0 U 3 24 60",
+        "10.0.0.1 6 10.0.0.2 80 U 4 0 100",
+        "10.0.0.9 1 10.0.0.2 80 U 5 0 100",
+        "10.0.0.2 80 10.0.0.1 5 U 3 0+ 44",
+    ]);
+    // Number, direction, identifier.
+    assert_eq!(out, ["1 0 1", "1 1 2", "2 0 5", "1 1 3", "3 0 4", "1 1 3"]);
+}
+
+fn dump_flows(lines: &[&str]) -> Vec<String> {
+    let data =
+        format!("!data src sport dst dport proto ip_id ip_fragoff ip_len\n{}\n", lines.join("\n"));
+    let text = format!(
+        "FromIPSummaryDump(DATA {}, STOP true) -> SetTimestamp -> a :: AggregateIPFlows
+         -> ToIPSummaryDump(-, HEADER false, FIELDS aggregate link ip_id)",
+        quote(&data)
+    );
+    run(&text, &[]).0.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn rules_of_a_filter_count_in_order() {
+    let rules: Vec<String> = (0..150)
+        .map(|at| format!("{} src host 10.0.{}.{} && udp", at % 3, at / 50, at % 50))
+        .collect();
+    let text = format!(
+        "f :: IPFilter(deny dst port 7, {}, 3 udp, allow all);
+         InfiniteSource(LENGTH 20, LIMIT 1) -> UDPIPEncap(10.0.2.49, 1, 10.9.9.9, 2) -> f;
+         InfiniteSource(LENGTH 20, LIMIT 2) -> UDPIPEncap(10.0.2.50, 1, 10.9.9.9, 2) -> f;
+         InfiniteSource(LENGTH 20, LIMIT 4) -> UDPIPEncap(10.0.2.49, 1, 10.9.9.9, 7) -> f;
+         f[0] -> a :: Counter -> Discard; f[1] -> b :: Counter -> Discard;
+         f[2] -> c :: Counter -> Discard; f[3] -> d :: Counter -> Discard;
+         DriverManager(wait 1s)",
+        rules.join(", ")
+    );
+    let (output, _) = run(&text, &["-h", "*.count"]);
+    let count = |name: &str| {
+        let rest = output.split(&format!("{name}.count:\n")).nth(1).unwrap_or_default();
+        rest.lines().next().unwrap_or_default().to_owned()
+    };
+    // The hundred and fiftieth rule leads to output 149 % 3.
+    assert_eq!(["a", "b", "c", "d"].map(count), ["0", "0", "1", "2"], "{output}");
+}
+
+#[test]
+fn packets_in_a_circle_do_not_keep_a_router_from_ending() {
+    use std::io::{BufRead, BufReader};
+    let text = "Script(print \"going\"); InfiniteSource(LIMIT 1) -> n :: Null -> n";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_drupe-click"))
+        .args(["run", "-e", text])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut line = String::new();
+    let output = child.stdout.take().expect("its output");
+    BufReader::new(output).read_line(&mut line).expect("a line");
+    assert_eq!(line, "going\n");
+    let process = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("a signal");
+    let status = child.wait().expect("its end");
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn handlers_of_a_running_router_are_read_and_written() {
+    use std::io::{BufRead, BufReader};
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("control").display().to_string();
+    let text = "c :: Counter; Idle -> c -> Discard; s :: Script(TYPE PASSIVE, return 42);
+        Script(print \"ready\")";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_drupe-click"))
+        .args(["run", "-u", &socket, "-e", text])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let output = child.stdout.take().expect("its output");
+    BufReader::new(output).read_line(&mut String::new()).expect("a line");
+    let (status, output, _) = click(&["read", "-u", &socket, "c.count", "s.run"]);
+    assert_eq!((status, output.as_str()), (0, "c.count:\n0\ns.run:\n42\n"));
+    let (status, _, messages) = click(&["write", "-u", &socket, "c.nothing", "1"]);
+    assert_eq!(status, 1);
+    assert!(messages.contains("c.nothing"), "{messages}");
+    let (status, ..) = click(&["write", "-u", &socket, "stop", "1"]);
+    assert_eq!(status, 0);
+    assert_eq!(child.wait().expect("its end").code(), Some(0));
+    let (status, _, messages) = click(&["read", "-u", &socket, "list"]);
+    assert_eq!(status, 1);
+    assert!(messages.contains("is a router running"), "{messages}");
+}

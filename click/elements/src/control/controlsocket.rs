@@ -67,6 +67,9 @@ struct ControlSocket {
     peers: BTreeMap<Handle, Peer>,
 }
 
+/// The timer by which connections get a look.
+const ATTEND: u32 = 1;
+
 /// What to do with a complete command.
 enum Command {
     /// More bytes are needed.
@@ -140,8 +143,11 @@ impl ControlSocket {
             }
         }
         let ended = peer.closing;
+        let mut paused = false;
         loop {
-            if !alive {
+            // What comes next is for the router that takes over.
+            paused |= cx.is_replaced();
+            if paused || !alive {
                 break;
             }
             match next(&mut peer.received, ended) {
@@ -166,7 +172,7 @@ impl ControlSocket {
             peer.answers.clear();
             peer.sent = 0;
         }
-        if !alive || (peer.closing && !waiting) {
+        if !alive || (peer.closing && !waiting && !paused) {
             cx.unwatch(handle);
             cx.host().close(handle);
             if self.verbose {
@@ -421,8 +427,13 @@ impl Element for ControlSocket {
         }
     }
 
-    fn timer(&mut self, _number: u32, cx: &mut Context<'_>) {
-        if self.listener.is_none() {
+    fn timer(&mut self, number: u32, cx: &mut Context<'_>) {
+        if number == ATTEND {
+            let peers: Vec<Handle> = self.peers.keys().copied().collect();
+            for handle in peers {
+                self.attend(handle, cx);
+            }
+        } else if self.listener.is_none() {
             self.start(cx);
         }
     }
@@ -454,6 +465,8 @@ impl Element for ControlSocket {
         for (&handle, peer) in &self.peers {
             cx.watch(handle, peer.sent < peer.answers.len());
         }
+        // Commands may have been received already.
+        cx.set_timer_after(ATTEND, 0);
         if let Some(listener) = self.listener {
             cx.watch(listener, false);
         }

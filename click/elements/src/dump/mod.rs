@@ -9,6 +9,7 @@ pub(crate) mod fields;
 pub(crate) mod icmp_names;
 pub(crate) mod ip_options;
 pub(crate) mod md5;
+pub(crate) mod pcap;
 pub(crate) mod show;
 pub(crate) mod tcp_options;
 

@@ -3,11 +3,12 @@
 //!
 //! The text of a program is that of Click's `program` handlers.
 
+mod bitmap;
 pub(crate) mod language;
 pub(crate) mod matcher;
 mod meaning;
 pub(crate) mod program;
 mod simplify;
 
-pub(crate) use matcher::Matcher;
+pub(crate) use matcher::{Matcher, Scratch};
 pub(crate) use program::{Expression, Jump, Program, Test};

@@ -47,7 +47,7 @@ impl Test {
 }
 
 /// A step: a test, where it leads, and how it comes out for packets that are too short.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Step {
     pub(crate) test: Test,
     pub(crate) yes: Jump,
@@ -170,11 +170,6 @@ impl Program {
         program.safe_length =
             program.steps.iter().map(|step| step.test.length()).max().unwrap_or(0);
         program
-    }
-
-    /// Bytes that a packet needs so that no step can be short of them.
-    pub(crate) fn safe_length(&self) -> u32 {
-        self.safe_length
     }
 
     /// Outputs up to `count` that no packet takes.

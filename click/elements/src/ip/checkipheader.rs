@@ -160,18 +160,31 @@ impl Element for CheckIPHeader {
             let (bad, good) = (&self.bad, &self.good);
             cx.split(batch, 1, |packet| {
                 let ip = packet.data().get(offset..).unwrap_or_default();
-                if let Some(reason) = problem(ip, checksum, bad, good) {
+                let length = ip.len();
+                let Some(header) = ip.first_chunk::<20>() else {
+                    found = Some("bad IP header length");
+                    return false;
+                };
+                let total = usize::from(wire::u16_at(header, 2));
+                // The usual header is looked at whole.
+                let usual = header[0] == 0x45 && total >= 20 && total <= length;
+                let source = wire::u32_at(header, 12);
+                let fine = usual
+                    && (!checksum || wire::is_sum_right(header))
+                    && !bad.contains(&source);
+                if !fine
+                    && let Some(reason) = problem(ip, checksum, bad, good)
+                {
                     found = Some(reason);
                     return false;
                 }
-                let header = wire::header_length(ip);
-                let extra = ip.len() - usize::from(wire::u16_at(ip, 2));
-                let destination = wire::ip_at(ip, 16);
-                packet.set_network(offset, header);
+                let header_length = wire::header_length(header);
+                let destination = wire::ip_at(header, 16);
+                packet.set_network(offset, header_length);
                 packet.set_dst_ip(destination);
                 // What follows the IP packet is padding of the link.
-                if extra > 0 {
-                    packet.truncate(extra);
+                if length > total {
+                    packet.truncate(length - total);
                 }
                 true
             })

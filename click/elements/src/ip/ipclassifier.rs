@@ -21,6 +21,7 @@ use crate::filter;
 use crate::filter::Jump;
 use crate::filter::Matcher;
 use crate::filter::Program;
+use crate::filter::Scratch;
 use crate::flow;
 
 /// The class.
@@ -41,6 +42,7 @@ pub(crate) const CLASS: Class = Class {
 struct IPClassifier {
     program: Program,
     matcher: Matcher,
+    scratch: Scratch,
     patterns: usize,
 }
 
@@ -71,7 +73,7 @@ impl Element for IPClassifier {
         }
         self.patterns = patterns.len();
         self.program = Program::new(&patterns, filter::language::ORDER);
-        self.matcher = Matcher::new(&self.program, true);
+        self.matcher = Matcher::new(&self.program, &patterns, true);
         for output in self.program.unused_outputs(args.outputs) {
             args.warning(&format!("output {output} matches no packets"));
         }
@@ -82,11 +84,8 @@ impl Element for IPClassifier {
     }
 
     fn push(&mut self, _port: usize, batch: Batch, cx: &mut Context<'_>) {
-        let matcher = &self.matcher;
-        flow::distribute(batch, cx, |packet| match matcher.classify(packet) {
-            Some(output) => flow::Way::Port(output),
-            None => flow::Way::Port(usize::MAX),
-        });
+        let outputs = self.matcher.classify(&batch, &mut self.scratch);
+        flow::distribute_to(batch, outputs, cx);
     }
 
     fn handlers(&self) -> Vec<Handler> {

@@ -20,6 +20,7 @@ use crate::filter;
 use crate::filter::Jump;
 use crate::filter::Matcher;
 use crate::filter::Program;
+use crate::filter::Scratch;
 use crate::flow;
 
 /// The class.
@@ -40,6 +41,7 @@ pub(crate) const CLASS: Class = Class {
 struct IPFilter {
     program: Program,
     matcher: Matcher,
+    scratch: Scratch,
     patterns: usize,
 }
 
@@ -72,7 +74,7 @@ impl Element for IPFilter {
         }
         self.patterns = patterns.len();
         self.program = Program::new(&patterns, filter::language::ORDER);
-        self.matcher = Matcher::new(&self.program, true);
+        self.matcher = Matcher::new(&self.program, &patterns, true);
         for output in self.program.unused_outputs(args.outputs) {
             args.warning(&format!("output {output} matches no packets"));
         }
@@ -83,11 +85,8 @@ impl Element for IPFilter {
     }
 
     fn push(&mut self, _port: usize, batch: Batch, cx: &mut Context<'_>) {
-        let matcher = &self.matcher;
-        flow::distribute(batch, cx, |packet| match matcher.classify(packet) {
-            Some(output) => flow::Way::Port(output),
-            None => flow::Way::Port(usize::MAX),
-        });
+        let outputs = self.matcher.classify(&batch, &mut self.scratch);
+        flow::distribute_to(batch, outputs, cx);
     }
 
     fn handlers(&self) -> Vec<Handler> {

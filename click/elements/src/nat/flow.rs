@@ -104,67 +104,93 @@ pub(crate) fn identify(flavor: Flavor, packet: &Packet) -> Option<(Group, FlowId
     }
 }
 
+/// A checksum after the data changed; `delta` is the sum of the new words and of the
+/// complements of the old ones. All are in one byte order, no matter which (RFC 1624).
+#[inline]
+fn adjust(checksum: [u8; 2], delta: u64) -> [u8; 2] {
+    let old = u16::from_ne_bytes(checksum);
+    (!wire::fold(u64::from(!old) + delta)).to_ne_bytes()
+}
+
+#[inline]
+fn word(bytes: [u8; 4]) -> u32 {
+    u32::from_ne_bytes(bytes)
+}
+
+/// Replaces four bytes; gives what that adds to a checksum's delta.
+#[inline]
+fn replace(slot: &mut [u8; 4], new: [u8; 4]) -> u64 {
+    let delta = u64::from(!word(*slot)) + u64::from(word(new));
+    *slot = new;
+    delta
+}
+
 /// Gives a packet the addresses and ports of `new`, keeping checksums right.
 #[inline]
 pub(crate) fn apply(flavor: Flavor, packet: &mut Packet, new: FlowId, annotate: bool) {
     let ip = packet.network_data_mut();
-    if ip.len() < 20 {
-        return;
-    }
-    let header = wire::header_length(ip);
-    let old_source = wire::u32_at(ip, 12);
-    let old_destination = wire::u32_at(ip, 16);
-    let protocol = wire::protocol(ip);
-    let first = wire::is_first_fragment(ip);
-    let new_source = u32::from_be_bytes(new.source);
-    let new_destination = u32::from_be_bytes(new.destination);
-    wire::put(ip, 12, &new.source);
-    wire::put(ip, 16, &new.destination);
-    let halves = |word: u32| u64::from(word >> 16) + u64::from(word & 0xffff);
-    let addresses = halves(!old_source)
-        + halves(new_source)
-        + halves(!old_destination)
-        + halves(new_destination);
-    let adjust = |checksum: u16, delta: u64| !wire::fold(u64::from(!checksum) + delta);
-    let checksum = adjust(wire::u16_at(ip, 10), addresses);
-    wire::put(ip, 10, &checksum.to_be_bytes());
-    if first && ip.len() >= header + 8 {
-        let transport = &mut ip[header..];
-        let mut delta = addresses;
-        match (flavor, protocol) {
-            (Flavor::Ports, _) => {
-                let old = halves(!wire::u32_at(transport, 0));
-                wire::put(transport, 0, &new.sport.to_be_bytes());
-                wire::put(transport, 2, &new.dport.to_be_bytes());
-                delta += old + halves(wire::u32_at(transport, 0));
-            }
-            (Flavor::Ping, wire::ICMP) => {
-                let identifier = if transport[0] == ECHO { new.sport } else { new.dport };
-                let old = wire::u16_at(transport, 4);
-                wire::put(transport, 4, &identifier.to_be_bytes());
-                delta = u64::from(!old) + u64::from(identifier);
-            }
-            _ => {}
-        }
-        if let Some(at) = wire::checksum_offset(protocol)
-            && (protocol != wire::ICMP || flavor == Flavor::Ping)
-            && transport.len() >= at + 2
+    let Some((header, rest)) = ip.split_first_chunk_mut::<20>() else { return };
+    let length = wire::header_length(header);
+    let protocol = wire::protocol(header);
+    let first = wire::is_first_fragment(header);
+    let (words, _) = header.as_chunks_mut::<4>();
+    let [_, _, control, source, destination] = words else { return };
+    let addresses = replace(source, new.source) + replace(destination, new.destination);
+    let [_, _, high, low] = control;
+    [*high, *low] = adjust([*high, *low], addresses);
+    if first && let Some(transport) = rest.get_mut(length.saturating_sub(20)..) {
+        apply_to_transport(flavor, protocol, transport, new, addresses);
+        if flavor == Flavor::Ping && protocol == wire::ICMP && transport.get(2..4) == Some(&[0, 0])
         {
-            let old = wire::u16_at(transport, at);
-            // A UDP checksum of zero means none, and stays none.
-            if protocol != wire::UDP || old != 0 {
-                let value = adjust(old, delta);
-                let value = if protocol == wire::UDP && value == 0 { 0xffff } else { value };
-                wire::put(transport, at, &value.to_be_bytes());
-                // Updating cannot tell the two zeros of the sum apart.
-                if protocol == wire::ICMP && value == 0 {
-                    let total = usize::from(wire::u16_at(ip, 2)).min(ip.len());
-                    wire::set_transport_checksum(&mut ip[..total]);
-                }
-            }
+            // Updating cannot tell the two zeros of the sum apart.
+            let total = usize::from(wire::u16_at(ip, 2)).min(ip.len());
+            wire::set_transport_checksum(&mut ip[..total]);
         }
     }
     if annotate {
         packet.set_dst_ip(new.destination);
+    }
+}
+
+#[inline]
+fn apply_to_transport(
+    flavor: Flavor,
+    protocol: u8,
+    transport: &mut [u8],
+    new: FlowId,
+    addresses: u64,
+) {
+    let Some(start) = transport.first_chunk_mut::<8>() else { return };
+    let (words, _) = start.as_chunks_mut::<4>();
+    let [ports, identifier] = words else { return };
+    let mut delta = addresses;
+    match (flavor, protocol) {
+        (Flavor::Ports, _) => {
+            let ([a, b], [c, d]) = (new.sport.to_be_bytes(), new.dport.to_be_bytes());
+            delta += replace(ports, [a, b, c, d]);
+        }
+        (Flavor::Ping, wire::ICMP) => {
+            let number = if ports[0] == ECHO { new.sport } else { new.dport };
+            let [a, b] = number.to_be_bytes();
+            let [_, _, c, d] = *identifier;
+            delta = replace(identifier, [a, b, c, d]);
+        }
+        _ => {}
+    }
+    let Some(at) = wire::checksum_offset(protocol) else { return };
+    if protocol == wire::ICMP && flavor != Flavor::Ping {
+        return;
+    }
+    let Some(slot) = transport.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<2>()) else {
+        return;
+    };
+    match protocol {
+        // A UDP checksum of zero means none, and stays none.
+        wire::UDP if *slot == [0, 0] => {}
+        wire::UDP => {
+            let value = adjust(*slot, delta);
+            *slot = if value == [0, 0] { [0xff, 0xff] } else { value };
+        }
+        _ => *slot = adjust(*slot, delta),
     }
 }

@@ -27,8 +27,10 @@ use click_runtime::args::Scope;
 use click_runtime::args::Time;
 use click_runtime::element::downcast;
 use click_runtime::names::Kind;
+use hashbrown::HashMap;
 
 use crate::common;
+use crate::flow;
 use crate::nat;
 use crate::wire;
 
@@ -73,6 +75,7 @@ pub(crate) const CLASS: Class = Class {
 
 use super::roundrobinipmapper::RoundRobinIPMapper;
 use crate::nat::flow::{Group, apply, identify};
+use crate::nat::sequence::Shifts;
 use crate::nat::table::Flow;
 
 const SECOND: i64 = 1_000_000_000;
@@ -106,6 +109,38 @@ pub(crate) struct Rewriter {
     failures: u64,
     /// All flows last as UDP flows do.
     uniform: bool,
+    /// Shifts of sequence numbers by flow number, each with the identity of its flow.
+    shifts: HashMap<u32, (nat::FlowId, Shifts)>,
+    /// The packets of a batch and their outputs, kept to save allocations.
+    seen: Vec<Seen>,
+    outputs: Vec<u32>,
+    /// Makes sure that entries are read ahead.
+    entries: u64,
+}
+
+/// Takes note of data and of the ends of a TCP connection.
+fn note_tcp(flow: &mut Flow, way: usize, packet: &Packet) {
+    let Some(&[offset, flags]) = packet.transport_data().get(12..14) else { return };
+    let ip = packet.network_data();
+    let headers = wire::header_length(ip) + usize::from(offset >> 4) * 4;
+    flow.data[way] |= usize::from(wire::u16_at(ip, 2)) > headers;
+    // A reset ends both directions, a FIN its own; a SYN begins anew.
+    if flags & 4 != 0 {
+        flow.done = [true; 2];
+    } else if flags & 1 != 0 {
+        flow.done[way] = true;
+    } else if flags & 2 != 0 {
+        flow.done = [false; 2];
+    }
+}
+
+/// A packet of a batch on its way through a rewriter.
+struct Seen {
+    /// What identifies its flow, if it can have one.
+    flow: Option<(Group, nat::FlowId)>,
+    hash: u32,
+    /// The flow, and whether the packet is a reply.
+    found: Option<(u32, bool)>,
 }
 
 /// Most flows if the configuration does not say.
@@ -135,6 +170,10 @@ impl Rewriter {
             reply_annotation: None,
             failures: 0,
             uniform: flavor != nat::Flavor::Ports,
+            shifts: HashMap::new(),
+            seen: Vec::new(),
+            outputs: Vec::new(),
+            entries: 0,
         }
     }
 
@@ -153,7 +192,7 @@ impl Rewriter {
     ) -> Option<(nat::FlowId, bool, u16, u8)> {
         let (number, reply) = self.find(group, id)?;
         let flow = self.table.flow_mut(number)?;
-        let result = flow.results()[usize::from(reply)];
+        let result = flow.result(reply);
         Some((result, reply, flow.outputs[usize::from(reply)], flow.annotation))
     }
 
@@ -165,53 +204,45 @@ impl Rewriter {
     fn find(&self, group: Group, id: nat::FlowId) -> Option<(u32, bool)> {
         match self.flavor {
             nat::Flavor::Address => {
-                let forward = nat::FlowId { destination: [0; 4], ..id };
                 let reply = nat::FlowId { source: [0; 4], ..id };
-                self.table.find(group, forward).or_else(|| self.table.find(group, reply))
+                self.table.find(group, self.key(id)).or_else(|| self.table.find(group, reply))
             }
             _ => self.table.find(group, id),
         }
     }
 
-    /// How long a flow lasts after the packet that came now.
-    fn lifetime(&self, flow: &Flow) -> i64 {
-        let timeouts = &self.timeouts;
-        let group = if self.uniform { Group::Udp } else { flow.group };
-        match group {
+    /// The identity under which packets of a flow are looked for first.
+    fn key(&self, id: nat::FlowId) -> nat::FlowId {
+        match self.flavor {
+            nat::Flavor::Address => nat::FlowId { destination: [0; 4], ..id },
+            _ => id,
+        }
+    }
+
+    /// Takes note of a packet of a flow, which prolongs its life or shortens it.
+    #[inline]
+    fn note(&mut self, number: u32, reply: bool, packet: Option<&Packet>, now: i64) {
+        let (timeouts, uniform) = (self.timeouts, self.uniform);
+        let Some(flow) = self.table.flow_mut(number) else { return };
+        flow.packets = flow.packets.saturating_add(1);
+        if flow.group == Group::Tcp
+            && let Some(packet) = packet
+        {
+            note_tcp(flow, usize::from(reply), packet);
+        }
+        let group = if uniform { Group::Udp } else { flow.group };
+        let lifetime = match group {
             Group::Tcp if flow.done == [true; 2] => timeouts.tcp_done,
             Group::Tcp if flow.data == [true; 2] => timeouts.tcp,
             Group::Tcp => timeouts.tcp_nodata,
             _ if flow.packets >= 3 => timeouts.udp_streaming,
             _ => timeouts.udp,
-        }
-    }
-
-    fn note(&mut self, number: u32, reply: bool, packet: &Packet, now: i64) {
-        let Some(flow) = self.table.flow_mut(number) else { return };
-        flow.packets = flow.packets.saturating_add(1);
-        if flow.group == Group::Tcp {
-            let way = usize::from(reply);
-            let tcp = packet.transport_data();
-            if let Some(&[offset, flags]) = tcp.get(12..14) {
-                let ip = packet.network_data();
-                let headers = wire::header_length(ip) + usize::from(offset >> 4) * 4;
-                flow.data[way] |= usize::from(wire::u16_at(ip, 2)) > headers;
-                // A reset ends both directions, a FIN its own; a SYN begins anew.
-                if flags & 4 != 0 {
-                    flow.done = [true; 2];
-                } else if flags & 1 != 0 {
-                    flow.done[way] = true;
-                } else if flags & 2 != 0 {
-                    flow.done = [false; 2];
-                }
-            }
-        }
-        let guarantee = self.timeouts.guarantee;
-        let flow = flow.clone();
-        let expiry = now + self.lifetime(&flow);
-        if let Some(flow) = self.table.flow_mut(number) {
-            flow.expiry = expiry;
-            flow.guaranteed = now + guarantee;
+        };
+        let before = flow.expiry;
+        flow.expiry = now + lifetime;
+        flow.guaranteed = now + timeouts.guarantee;
+        if flow.expiry < before {
+            self.table.shortened(number);
         }
     }
 
@@ -251,12 +282,54 @@ impl Rewriter {
         }
     }
 
-    /// Makes a flow for a packet; none if there is no place for it.
+    /// What packets of this identity become, for which a flow is made if there is none yet,
+    /// as if one had come at an input. Replies of a new flow get the annotation.
+    pub(crate) fn establish(
+        &mut self,
+        input: usize,
+        (group, id): (Group, nat::FlowId),
+        annotation: u8,
+        cx: &mut Context<'_>,
+    ) -> Option<nat::FlowId> {
+        let (number, reply) = match self.find(group, id) {
+            Some(found) => found,
+            None => (self.begin(input, (group, id), None, cx)?, false),
+        };
+        let flow = self.table.flow_mut(number)?;
+        flow.annotation = annotation;
+        Some(flow.result(reply))
+    }
+
+    /// Shifts the sequence numbers of a TCP flow from `from` on by some more bytes. The
+    /// identity is that of the packet whose length changed.
+    pub(crate) fn shift(&mut self, id: nat::FlowId, from: u32, difference: i32) {
+        let Some((number, reply)) = self.find(Group::Tcp, id) else { return };
+        let Some(flow) = self.table.flow_mut(number) else { return };
+        let key = flow.key(false);
+        let (known, shifts) = self.shifts.entry(number).or_default();
+        if *known != key {
+            // Those of a flow that had the number before.
+            (*known, *shifts) = (key, Shifts::default());
+        }
+        shifts.add(reply, from, difference);
+    }
+
+    /// Shifts the sequence numbers of a packet whose flow has changed data.
+    fn shift_packet(&mut self, number: u32, reply: bool, packet: &mut Packet) {
+        let key = self.table.flow_mut(number).map(|flow| flow.key(false));
+        if let Some((known, shifts)) = self.shifts.get_mut(&number)
+            && Some(*known) == key
+        {
+            shifts.apply(reply, packet);
+        }
+    }
+
+    /// Makes a flow, for a packet if there is one; none if there is no place for it.
     fn begin(
         &mut self,
         input: usize,
         (group, id): (Group, nat::FlowId),
-        packet: &Packet,
+        packet: Option<&Packet>,
         cx: &mut Context<'_>,
     ) -> Option<u32> {
         let Some((new, forward, reply)) = self.choose(input, group, id, cx) else {
@@ -279,7 +352,9 @@ impl Rewriter {
             done: [false; 2],
             input: input as u16,
             outputs: [forward as u16, reply as u16],
-            annotation: self.reply_annotation.map_or(0, |at| packet.anno_u8(at)),
+            annotation: packet
+                .zip(self.reply_annotation)
+                .map_or(0, |(packet, at)| packet.anno_u8(at)),
         };
         let number = self.table.insert(flow);
         self.note(number, false, packet, now);
@@ -295,6 +370,9 @@ impl Rewriter {
     /// else the newest.
     fn make_room(&mut self, now: i64, newest: u32, cx: &mut Context<'_>) {
         let own = cx.id();
+        if self.owner.is_none() && self.members.is_empty() && self.table.len() <= self.capacity {
+            return;
+        }
         let (capacity, sharers) = match self.owner {
             None => (self.capacity, self.members.clone()),
             Some(owner) => {
@@ -306,6 +384,13 @@ impl Rewriter {
                 (capacity, list)
             }
         };
+        let others: usize = sharers
+            .iter()
+            .filter_map(|&sharer| cx.with(sharer, |other: &mut Self, _| other.table.len()))
+            .sum();
+        if others + self.table.len() <= capacity {
+            return;
+        }
         loop {
             let mut total = self.table.len();
             let mut weakest = self.table.weakest(now).map(|(expiry, number)| (expiry, own, number));
@@ -338,33 +423,58 @@ impl Rewriter {
         }
     }
 
-    fn output(&mut self, input: usize, packet: &mut Packet, cx: &mut Context<'_>) -> Option<usize> {
-        let Some((group, id)) = identify(self.flavor, packet) else {
+    /// Identifies the packets of a batch and finds their flows. The steps are separate so
+    /// that the memory works on the look-ups of all packets at once.
+    fn look_ahead(&mut self, batch: &Batch) {
+        let mut seen = core::mem::take(&mut self.seen);
+        seen.clear();
+        let mut entries = 0;
+        for packet in batch {
+            let flow = identify(self.flavor, packet);
+            let hash = flow.map_or(0, |(group, id)| self.table.hash(group, self.key(id)));
+            entries ^= self.table.first_entry(hash);
+            seen.push(Seen { flow, hash, found: None });
+        }
+        self.entries = entries;
+        for packet in &mut seen {
+            if let Some((group, id)) = packet.flow {
+                packet.found = self.table.find_hashed(group, self.key(id), packet.hash);
+            }
+        }
+        self.seen = seen;
+    }
+
+    /// The output for a packet, which becomes what its flow says; none drops it.
+    #[inline]
+    fn output(
+        &mut self,
+        input: usize,
+        packet: &mut Packet,
+        flow: Option<(Group, nat::FlowId)>,
+        found: Option<(u32, bool)>,
+        cx: &mut Context<'_>,
+    ) -> Option<usize> {
+        let Some((group, id)) = flow else {
             return match self.specs.get(input) {
                 Some(nat::Spec::Pass(output)) => Some(*output),
                 _ => None,
             };
         };
-        let now = cx.coarse_time();
-        let (number, reply) = match self.find(group, id) {
+        let (number, reply) = match found.or_else(|| self.find(group, id)) {
             Some((number, reply)) => {
-                self.note(number, reply, packet, now);
+                let now = cx.coarse_time();
+                self.note(number, reply, Some(packet), now);
                 (number, reply)
             }
-            None => {
-                if let Some(nat::Spec::Pass(output)) = self.specs.get(input) {
-                    return Some(*output);
-                }
-                if matches!(self.specs.get(input), Some(nat::Spec::Drop) | None) {
-                    return None;
-                }
-                (self.begin(input, (group, id), packet, cx)?, false)
-            }
+            None => match self.specs.get(input) {
+                Some(nat::Spec::Pass(output)) => return Some(*output),
+                Some(nat::Spec::Drop) | None => return None,
+                Some(_) => (self.begin(input, (group, id), Some(packet), cx)?, false),
+            },
         };
         let flow = self.table.flow_mut(number)?;
-        let way = usize::from(reply);
-        let mut result = flow.results()[way];
-        let output = usize::from(flow.outputs[way]);
+        let mut result = flow.result(reply);
+        let output = usize::from(flow.outputs[usize::from(reply)]);
         if reply && let Some(at) = self.reply_annotation {
             packet.set_anno_u8(at, flow.annotation);
         }
@@ -377,6 +487,9 @@ impl Rewriter {
             }
         }
         apply(self.flavor, packet, result, self.annotate);
+        if !self.shifts.is_empty() {
+            self.shift_packet(number, reply, packet);
+        }
         Some(output)
     }
 
@@ -387,12 +500,12 @@ impl Rewriter {
                 continue;
             }
             let [forward, reply] = flow.outputs;
-            for way in 0..2 {
-                let (key, result) = (flow.keys()[way], flow.results()[way]);
-                let outputs = if way == 0 {
-                    format!("*{forward} {reply}")
-                } else {
+            for way in [false, true] {
+                let (key, result) = (flow.key(way), flow.result(way));
+                let outputs = if way {
                     format!("{forward} *{reply}")
+                } else {
+                    format!("*{forward} {reply}")
                 };
                 let line = format!(
                     "{} => {} [{outputs}] i{}",
@@ -522,6 +635,8 @@ impl Element for Rewriter {
 
     fn initialize(&mut self, cx: &mut Context<'_>) {
         let own = cx.id();
+        let mut key = || u64::from(cx.host().seed()) << 32 | u64::from(cx.host().seed());
+        self.table.set_keys([key(), key()]);
         if let Some(owner) = self.owner {
             let joined = cx.with(owner, |other: &mut Self, _| other.members.push(own));
             if joined.is_none() {
@@ -535,26 +650,28 @@ impl Element for Rewriter {
     fn timer(&mut self, _number: u32, cx: &mut Context<'_>) {
         let now = cx.time();
         self.table.remove_if(|flow| flow.expiry <= now && flow.guaranteed <= now);
+        let table = &mut self.table;
+        self.shifts.retain(|number, (known, _)| {
+            table.flow_mut(*number).is_some_and(|flow| flow.key(false) == *known)
+        });
         cx.set_timer_after(0, self.timeouts.reap.max(SECOND));
     }
 
     fn push(&mut self, port: usize, batch: Batch, cx: &mut Context<'_>) {
-        let mut run = cx.batch();
-        let mut current = None;
-        for mut packet in batch {
-            let output = self.output(port, &mut packet, cx);
-            let Some(output) = output else {
-                cx.kill(packet);
-                continue;
-            };
-            if current.is_some_and(|current| current != output) {
-                let next = cx.batch();
-                cx.push(current.unwrap_or(0), core::mem::replace(&mut run, next));
-            }
-            current = Some(output);
-            run.push(packet);
+        self.look_ahead(&batch);
+        let version = self.table.version();
+        let seen = core::mem::take(&mut self.seen);
+        let mut outputs = core::mem::take(&mut self.outputs);
+        outputs.resize(batch.len(), 0);
+        let mut batch = batch;
+        for ((packet, seen), slot) in batch.iter_mut().zip(&seen).zip(&mut outputs) {
+            // Flows that came or went since may be those of later packets.
+            let found = if self.table.version() == version { seen.found } else { None };
+            let output = self.output(port, packet, seen.flow, found, cx);
+            *slot = output.map_or(u32::MAX, |output| output as u32);
         }
-        cx.push(current.unwrap_or(0), run);
+        flow::distribute_to(batch, &outputs, cx);
+        (self.seen, self.outputs) = (seen, outputs);
     }
 
     fn handlers(&self) -> Vec<Handler> {
@@ -632,6 +749,7 @@ impl Element for Rewriter {
             && old.flavor == self.flavor
         {
             self.table = core::mem::take(&mut old.table);
+            self.shifts = core::mem::take(&mut old.shifts);
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::filter::Expression;
 use crate::filter::Jump;
 use crate::filter::Matcher;
 use crate::filter::Program;
+use crate::filter::Scratch;
 use crate::filter::Test;
 use crate::flow;
 
@@ -45,6 +46,7 @@ pub(crate) const CLASS: Class = Class {
 struct Classifier {
     program: Program,
     matcher: Matcher,
+    scratch: Scratch,
     patterns: usize,
 }
 
@@ -145,7 +147,7 @@ impl Element for Classifier {
         let order = filter::program::Order { rank: |offset| offset };
         self.patterns = patterns.len();
         self.program = Program::new(&patterns, order);
-        self.matcher = Matcher::new(&self.program, false);
+        self.matcher = Matcher::new(&self.program, &patterns, false);
         for output in self.program.unused_outputs(args.outputs) {
             args.warning(&format!("output {output} matches no packets"));
         }
@@ -156,11 +158,8 @@ impl Element for Classifier {
     }
 
     fn push(&mut self, _port: usize, batch: Batch, cx: &mut Context<'_>) {
-        let matcher = &self.matcher;
-        flow::distribute(batch, cx, |packet| match matcher.classify(packet) {
-            Some(output) => flow::Way::Port(output),
-            None => flow::Way::Port(usize::MAX),
-        });
+        let outputs = self.matcher.classify(&batch, &mut self.scratch);
+        flow::distribute_to(batch, outputs, cx);
     }
 
     fn handlers(&self) -> Vec<Handler> {
