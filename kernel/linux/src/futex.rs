@@ -217,7 +217,7 @@ fn operate(address: u64, operation: u32) -> Result<bool> {
             4 => old ^ argument,
             _ => return fail(Errno::ENOSYS),
         };
-        let found = hal::user_compare_exchange(address, old, new)?;
+        let found = user::compare_exchange(address, old, new)?;
         if found == old {
             break;
         }
@@ -324,7 +324,7 @@ fn lock_inheriting(thread: &Thread, key: Key, address: u64, deadline: Option<u64
         }
         if word & TID == 0 {
             let new = word & OWNER_DIED | thread.tid() | word & WAITERS;
-            if hal::user_compare_exchange(address, word, new)? == word {
+            if user::compare_exchange(address, word, new)? == word {
                 return Ok(0);
             }
             continue;
@@ -335,7 +335,7 @@ fn lock_inheriting(thread: &Thread, key: Key, address: u64, deadline: Option<u64
         }
         let waiter = new_waiter(thread, key, ANY);
         BUCKET[index(key)].lock().push_back(Arc::clone(&waiter));
-        if hal::user_compare_exchange(address, word, word | WAITERS)? != word {
+        if user::compare_exchange(address, word, word | WAITERS)? != word {
             remove(&waiter);
             continue;
         }
@@ -365,7 +365,7 @@ fn unlock_inheriting(thread: &Thread, key: Key, address: u64) -> Result {
             (Some(waiter), false) => waiter.tid,
             (Some(waiter), true) => waiter.tid | WAITERS,
         };
-        let exchanged = hal::user_compare_exchange(address, word, new);
+        let exchanged = user::compare_exchange(address, word, new);
         match (exchanged, waiter) {
             (Ok(found), Some(waiter)) if found == word => {
                 waiter.woken.store(true, Ordering::SeqCst);
@@ -442,7 +442,7 @@ fn release_one(thread: &Thread, address: u64, pending: bool) {
         return wake_one(thread, address);
     }
     while word & TID == thread.tid() {
-        match hal::user_compare_exchange(address, word, word & WAITERS | OWNER_DIED) {
+        match user::compare_exchange(address, word, word & WAITERS | OWNER_DIED) {
             Ok(found) if found == word => {
                 if word & WAITERS != 0 {
                     wake_one(thread, address);

@@ -6,9 +6,65 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use errno::Errno;
+use hal::{PhysAddr, UserFault};
 
 use crate::abi::{IoVec, Layout};
 use crate::error::{Result, fail};
+
+/// Copies, and tries again when what a fault met can be shown by now.
+fn with_faults(
+    mut copy: impl FnMut() -> core::result::Result<(), UserFault>,
+) -> core::result::Result<(), UserFault> {
+    let mut last = None;
+    loop {
+        match copy() {
+            Ok(()) => return Ok(()),
+            Err(fault) if last == Some(fault.address) || !resolve(fault) => return Err(fault),
+            Err(fault) => last = Some(fault.address),
+        }
+    }
+}
+
+#[cold]
+fn resolve(fault: UserFault) -> bool {
+    crate::thread::with_current(|thread| crate::memory::resolve_copy(&thread.memory(), fault))
+        .unwrap_or(false)
+}
+
+fn copy_from_user(buffer: &mut [u8], from: u64) -> core::result::Result<(), UserFault> {
+    with_faults(|| hal::copy_from_user(buffer, from))
+}
+
+fn copy_to_user(to: u64, bytes: &[u8]) -> core::result::Result<(), UserFault> {
+    with_faults(|| hal::copy_to_user(to, bytes))
+}
+
+fn copy_frames_to_user(
+    to: u64,
+    from: PhysAddr,
+    length: usize,
+) -> core::result::Result<(), UserFault> {
+    with_faults(|| hal::copy_frames_to_user(to, from, length))
+}
+
+fn copy_user_to_frames(
+    to: PhysAddr,
+    from: u64,
+    length: usize,
+) -> core::result::Result<(), UserFault> {
+    with_faults(|| hal::copy_user_to_frames(to, from, length))
+}
+
+/// Atomically replaces an aligned 32-bit word by `new` where it equals `expected`; gives the
+/// word found.
+pub fn compare_exchange(address: u64, expected: u32, new: u32) -> Result<u32> {
+    let mut found = 0;
+    with_faults(|| {
+        found = hal::user_compare_exchange(address, expected, new)?;
+        Ok(())
+    })?;
+    Ok(found)
+}
 
 /// Bytes that a value of [`Layout`] has at most when it is copied through the stack.
 const LARGEST: usize = 512;
@@ -17,7 +73,7 @@ const LARGEST: usize = 512;
 pub fn read<T: Layout>(address: u64) -> Result<T> {
     const { assert!(T::SIZE <= LARGEST) };
     let mut bytes = [0; LARGEST];
-    hal::copy_from_user(&mut bytes[..T::SIZE], address)?;
+    copy_from_user(&mut bytes[..T::SIZE], address)?;
     Ok(T::decode(&bytes[..T::SIZE]))
 }
 
@@ -26,7 +82,7 @@ pub fn write<T: Layout>(address: u64, value: &T) -> Result<()> {
     const { assert!(T::SIZE <= LARGEST) };
     let mut bytes = [0; LARGEST];
     value.encode(&mut bytes[..T::SIZE]);
-    Ok(hal::copy_to_user(address, &bytes[..T::SIZE])?)
+    Ok(copy_to_user(address, &bytes[..T::SIZE])?)
 }
 
 /// Writes a value unless the address is null.
@@ -37,13 +93,13 @@ pub fn write_if<T: Layout>(address: u64, value: &T) -> Result<()> {
 /// Reads `length` bytes.
 pub fn read_bytes(address: u64, length: usize) -> Result<Vec<u8>> {
     let mut bytes = vec![0; length];
-    hal::copy_from_user(&mut bytes, address)?;
+    copy_from_user(&mut bytes, address)?;
     Ok(bytes)
 }
 
 /// Writes bytes.
 pub fn write_bytes(address: u64, bytes: &[u8]) -> Result<()> {
-    Ok(hal::copy_to_user(address, bytes)?)
+    Ok(copy_to_user(address, bytes)?)
 }
 
 /// Reads a string that ends with a NUL, which is not part of the result. One of `limit` bytes
@@ -55,7 +111,7 @@ pub fn read_string(address: u64, limit: usize, too_long: Errno) -> Result<Vec<u8
     while text.len() < limit {
         // Up to the next page boundary, so that a string that ends before one is read whole.
         let room = (4096 - position % 4096).min(chunk.len() as u64) as usize;
-        hal::copy_from_user(&mut chunk[..room], position)?;
+        copy_from_user(&mut chunk[..room], position)?;
         if let Some(end) = chunk[..room].iter().position(|&byte| byte == 0) {
             text.extend_from_slice(&chunk[..end]);
             return if text.len() < limit { Ok(text) } else { fail(too_long) };
@@ -165,7 +221,7 @@ impl Buffer {
     fn transfer(
         &mut self,
         limit: usize,
-        mut copy: impl FnMut(u64, usize, usize) -> core::result::Result<(), hal::UserFault>,
+        mut copy: impl FnMut(u64, usize, usize) -> core::result::Result<(), UserFault>,
     ) -> Result<usize> {
         let mut done = 0;
         while done < limit {
@@ -192,7 +248,7 @@ pub trait Sink {
     fn put(&mut self, bytes: &[u8]) -> Result<usize>;
 
     /// Takes bytes from a frame run that the caller holds.
-    fn put_frames(&mut self, from: hal::PhysAddr, length: usize) -> Result<usize>;
+    fn put_frames(&mut self, from: PhysAddr, length: usize) -> Result<usize>;
 }
 
 /// Where a write gets its bytes.
@@ -207,7 +263,7 @@ pub trait Source {
     fn look(&self, bytes: &mut [u8]) -> Result<usize>;
 
     /// Fills part of a frame run that the caller holds.
-    fn get_frames(&mut self, to: hal::PhysAddr, length: usize) -> Result<usize>;
+    fn get_frames(&mut self, to: PhysAddr, length: usize) -> Result<usize>;
 }
 
 impl Sink for Buffer {
@@ -217,13 +273,13 @@ impl Sink for Buffer {
 
     fn put(&mut self, bytes: &[u8]) -> Result<usize> {
         self.transfer(bytes.len(), |address, offset, length| {
-            hal::copy_to_user(address, &bytes[offset..offset + length])
+            copy_to_user(address, &bytes[offset..offset + length])
         })
     }
 
-    fn put_frames(&mut self, from: hal::PhysAddr, length: usize) -> Result<usize> {
+    fn put_frames(&mut self, from: PhysAddr, length: usize) -> Result<usize> {
         self.transfer(length, |address, offset, length| {
-            hal::copy_frames_to_user(address, hal::PhysAddr(from.0 + offset as u64), length)
+            copy_frames_to_user(address, PhysAddr(from.0 + offset as u64), length)
         })
     }
 }
@@ -235,7 +291,7 @@ impl Source for Buffer {
 
     fn get(&mut self, bytes: &mut [u8]) -> Result<usize> {
         self.transfer(bytes.len(), |address, offset, length| {
-            hal::copy_from_user(&mut bytes[offset..offset + length], address)
+            copy_from_user(&mut bytes[offset..offset + length], address)
         })
     }
 
@@ -243,9 +299,9 @@ impl Source for Buffer {
         self.clone().get(bytes)
     }
 
-    fn get_frames(&mut self, to: hal::PhysAddr, length: usize) -> Result<usize> {
+    fn get_frames(&mut self, to: PhysAddr, length: usize) -> Result<usize> {
         self.transfer(length, |address, offset, length| {
-            hal::copy_user_to_frames(hal::PhysAddr(to.0 + offset as u64), address, length)
+            copy_user_to_frames(PhysAddr(to.0 + offset as u64), address, length)
         })
     }
 }
@@ -275,7 +331,7 @@ impl Sink for Collected {
         Ok(count)
     }
 
-    fn put_frames(&mut self, from: hal::PhysAddr, length: usize) -> Result<usize> {
+    fn put_frames(&mut self, from: PhysAddr, length: usize) -> Result<usize> {
         let start = self.bytes.len();
         let count = length.min(self.limit - start);
         self.bytes.resize(start + count, 0);
@@ -304,7 +360,7 @@ impl Source for Bytes<'_> {
         Bytes(self.0).get(bytes)
     }
 
-    fn get_frames(&mut self, to: hal::PhysAddr, length: usize) -> Result<usize> {
+    fn get_frames(&mut self, to: PhysAddr, length: usize) -> Result<usize> {
         let count = length.min(self.0.len());
         let (head, rest) = self.0.split_at(count);
         crate::frames::MEMORY.write_at(to, head);

@@ -123,7 +123,9 @@ impl File {
                     drop(pages);
                     return self.own(shared, first, count);
                 }
-                Found::Hole { .. } => return Ok(Extent::fixed(shared.memory.zero_page(), 1)),
+                Found::Hole { pages: count } => {
+                    return Ok(Extent::hole(shared.memory.zero_page(), count as usize));
+                }
                 Found::Lower { pages } => pages,
             };
             drop(pages);
@@ -132,7 +134,10 @@ impl File {
                     return Ok(Extent::fixed(phys, pages.min(limit) as usize));
                 }
                 Piece::Hole { .. } if fill => return self.own(shared, first, limit),
-                Piece::Hole { .. } => return Ok(Extent::fixed(shared.memory.zero_page(), 1)),
+                Piece::Hole { pages } => {
+                    let count = pages.min(limit).max(1) as usize;
+                    return Ok(Extent::hole(shared.memory.zero_page(), count));
+                }
                 Piece::Elsewhere => {}
             }
             // Not on a page in the image: the copy is the file's from now on. Nobody has seen

@@ -55,10 +55,12 @@ pub enum Intent {
 /// A physically contiguous run of pages of a file, held until it is dropped.
 ///
 /// Two pages that follow each other in an extent follow each other in the file, except in a hole
-/// that was asked for with [`Intent::Read`]: there the extent is one page of zeros.
+/// that was asked for with [`Intent::Read`]: there the extent is one page of zeros, and tells how
+/// long the hole is.
 pub struct Extent {
     phys: u64,
     pages: usize,
+    hole: usize,
     memory: Option<&'static dyn PageMemory>,
     replaced: bool,
 }
@@ -66,12 +68,17 @@ pub struct Extent {
 impl Extent {
     /// Pages on each of which the caller passes on one reference.
     pub fn counted(phys: u64, pages: usize, memory: &'static dyn PageMemory) -> Self {
-        Self { phys, pages, memory: Some(memory), replaced: false }
+        Self { phys, pages, hole: 0, memory: Some(memory), replaced: false }
     }
 
-    /// Pages that never go away: of an image in memory, or the page of zeros.
+    /// Pages that never go away: those of an image in memory.
     pub fn fixed(phys: u64, pages: usize) -> Self {
-        Self { phys, pages, memory: None, replaced: false }
+        Self { phys, pages, hole: 0, memory: None, replaced: false }
+    }
+
+    /// The page of zeros, which stands for `pages` pages of a hole from here on.
+    pub fn hole(zero_page: u64, pages: usize) -> Self {
+        Self { hole: pages, ..Self::fixed(zero_page, 1) }
     }
 
     /// Notes that these pages took the place of others (or of a hole) that earlier extents
@@ -90,6 +97,11 @@ impl Extent {
     /// How many pages, at least 1.
     pub fn pages(&self) -> usize {
         self.pages
+    }
+
+    /// How many pages of a hole begin here, at least; 0 if this is data.
+    pub fn hole_pages(&self) -> usize {
+        self.hole
     }
 
     /// Whether mappings of these pages of the file that were made from earlier extents are out

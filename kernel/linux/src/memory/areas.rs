@@ -21,7 +21,7 @@ pub enum Content {
         /// The offset of the area's start in bytes.
         offset: u64,
         /// Keeps what is mapped alive.
-        extents: Arc<Vec<Extent>>,
+        extents: Arc<sched::Mutex<Vec<Extent>>>,
     },
 }
 

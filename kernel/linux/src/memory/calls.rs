@@ -71,7 +71,7 @@ impl Memory {
                     hal::space_unmap(range)?;
                 }
                 let extents = map_content(range, &file.inode, offset, shared, protection)?;
-                Content::File { file, offset, extents: Arc::new(extents) }
+                Content::File { file, offset, extents: Arc::new(sched::Mutex::new(extents)) }
             }
         };
         // Only now may what was mapped before be freed.
@@ -238,17 +238,18 @@ pub fn mprotect(thread: &Thread, [address, length, prot, ..]: [u64; 6]) -> Resul
 /// Changes the protection of a range inside one area.
 fn change_protection(areas: &mut Areas, range: Range, protection: Protection) -> Result<()> {
     let Some((start, area)) = areas.find(range.start) else { return Ok(()) };
-    let grows_writable = area.shared && protection.write && !area.protection.write;
     let remap = match &area.content {
-        // The file's pages must become its own before a program can store to them.
-        Content::File { file, offset, .. } if grows_writable => {
+        // The file's pages must become its own before a program can store to them; of holes
+        // nothing is mapped whose protection could be changed.
+        Content::File { file, offset, .. } if area.shared => {
             Some((file.inode.clone(), offset + (range.start - start)))
         }
         _ => None,
     };
     match remap {
         Some((inode, offset)) => {
-            let extents = Arc::new(map_content(range, &inode, offset, true, protection)?);
+            let extents = map_content(range, &inode, offset, true, protection)?;
+            let extents = Arc::new(sched::Mutex::new(extents));
             areas.update(range, |area| {
                 area.protection = protection;
                 if let Content::File { extents: kept, .. } = &mut area.content {

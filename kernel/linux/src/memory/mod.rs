@@ -22,7 +22,7 @@ use vfs::{Extent, Inode, Intent, Location};
 
 pub use areas::{Area, Areas, Content};
 pub use calls::*;
-pub use fault::{Fault, resolve};
+pub use fault::{Fault, resolve, resolve_copy};
 pub use layout::{Layout, STACK_LEN, TASK_END};
 pub use other::*;
 pub use place::{find_below, is_usable};
@@ -101,7 +101,9 @@ impl Memory {
     }
 }
 
-/// Shows file content at a range: as far as the file goes now. Gives what keeps it alive.
+/// Shows file content at a range: as far as the file goes now. Holes are zeros of the program's
+/// own in private mappings; in shared ones they stay unmapped until they are touched, when
+/// [`fill_content`] gives them pages. Gives what keeps it alive.
 fn map_content(
     range: Range,
     inode: &Arc<dyn Inode>,
@@ -112,26 +114,75 @@ fn map_content(
     let mut extents = Vec::new();
     let end_of_file = page_up(inode.size());
     let mut position = range.start;
-    let intent = match (shared, protection.write) {
-        (false, _) => Intent::Read,
-        (true, false) => Intent::Share,
-        (true, true) => Intent::Write,
-    };
+    let writes = shared && protection.write;
+    if writes && inode.seals().is_ok_and(|set| set & vfs::seals::WRITE != 0) {
+        return fail(Errno::EPERM);
+    }
     while position < range.end {
         let at = offset + (position - range.start);
         if at >= end_of_file {
             break;
         }
         let wanted = (range.end - position).min(end_of_file - at) / PAGE_SIZE;
-        let extent = inode.extent(at / PAGE_SIZE, wanted as usize, intent)?;
-        let pages = (extent.pages() as u64).min(wanted);
-        if pages == 0 {
-            return fail(Errno::EIO);
+        let extent = inode.extent(at / PAGE_SIZE, wanted as usize, Intent::Read)?;
+        let hole = (extent.hole_pages() as u64).min(wanted);
+        if hole > 0 {
+            if !shared {
+                let range = Range::new(position, hole * PAGE_SIZE);
+                hal::space_map(range, Backing::Anonymous, protection)?;
+            }
+            position += hole * PAGE_SIZE;
+            continue;
         }
-        let physical = PhysAddr(extent.phys());
-        let backing = if shared { Backing::Shared(physical) } else { Backing::Private(physical) };
-        hal::space_map(Range::new(position, pages * PAGE_SIZE), backing, protection)?;
-        position += pages * PAGE_SIZE;
+        let extent = if writes {
+            inode.extent(
+                at / PAGE_SIZE,
+                (extent.pages() as u64).min(wanted) as usize,
+                Intent::Write,
+            )?
+        } else {
+            extent
+        };
+        position += show(&extent, position, wanted, shared, protection)?;
+        extents.push(extent);
+    }
+    Ok(extents)
+}
+
+/// Maps at most `wanted` pages of an extent at an address. Gives how many bytes.
+fn show(
+    extent: &Extent,
+    address: u64,
+    wanted: u64,
+    shared: bool,
+    protection: Protection,
+) -> Result<u64> {
+    let length = (extent.pages() as u64).min(wanted) * PAGE_SIZE;
+    if length == 0 {
+        return fail(Errno::EIO);
+    }
+    let physical = PhysAddr(extent.phys());
+    let backing = if shared { Backing::Shared(physical) } else { Backing::Private(physical) };
+    hal::space_map(Range::new(address, length), backing, protection)?;
+    Ok(length)
+}
+
+/// Shows file content at a range of a shared mapping, all of which is before the file's end;
+/// holes get pages. Gives what keeps it alive.
+fn fill_content(
+    range: Range,
+    inode: &Arc<dyn Inode>,
+    offset: u64,
+    protection: Protection,
+) -> Result<Vec<Extent>> {
+    let intent = if protection.write { Intent::Write } else { Intent::Share };
+    let mut extents = Vec::new();
+    let mut position = range.start;
+    while position < range.end {
+        let first = (offset + (position - range.start)) / PAGE_SIZE;
+        let wanted = (range.end - position) / PAGE_SIZE;
+        let extent = inode.extent(first, wanted as usize, intent)?;
+        position += show(&extent, position, wanted, true, protection)?;
         extents.push(extent);
     }
     Ok(extents)

@@ -102,6 +102,8 @@ pub fn push(thread: &Thread, signal: u8, info: &Info, action: &Action, mask: Set
     let mut context = sched::context();
     let image = vector_image(context.vectors());
     let registers = context.registers;
+    // Not held while the frame is written: that may sleep.
+    drop(context);
     let mut alternate = thread.signals.stack.lock();
     let stack = *alternate;
     let on_alternate = is_on(&stack, registers.rsp);
@@ -167,6 +169,7 @@ pub fn push(thread: &Thread, signal: u8, info: &Info, action: &Action, mask: Set
     user::write(bottom, &frame)?;
     let information = bottom + <Frame as crate::abi::Layout>::SIZE as u64;
     user::write_bytes(information, &info.encode(signal))?;
+    let mut context = sched::context();
     let registers = &mut context.registers;
     registers.rip = handler;
     registers.rsp = bottom;
