@@ -8,7 +8,7 @@ use trace::Event;
 
 use crate::queue::{self, IDLE};
 use crate::task::Task;
-use crate::{switch, timer};
+use crate::{reaper, switch, timer};
 
 /// An idle vCPU looks around this often while others are busy: a task that waits behind a long
 /// run is picked up then.
@@ -30,7 +30,7 @@ pub fn start(first: impl FnOnce() + Send + 'static) -> ! {
     trace::start();
     switch::adopt_idle(Task::adopt("idle"));
     hal::vcpu_start(further);
-    if crate::spawn("init", first).is_none() {
+    if crate::spawn("reaper", reaper::run).is_none() || crate::spawn("init", first).is_none() {
         panic!("no memory for the first task");
     }
     idle()

@@ -19,6 +19,7 @@ extern crate alloc;
 mod idle;
 mod mutex;
 mod queue;
+mod reaper;
 mod switch;
 mod task;
 mod timer;
@@ -38,6 +39,7 @@ mod rank {
     use lock::Rank;
 
     pub const WAIT_QUEUE: Rank = Rank::new(180, "wait queue");
+    pub const REAPER: Rank = Rank::new(185, "ended tasks");
     pub const TASKS: Rank = Rank::new(190, "task list");
     pub const TIMERS: Rank = Rank::new(200, "timers");
     pub const RUN_QUEUE: Rank = Rank::new(210, "run queue");

@@ -8,7 +8,7 @@ use hal::{PerCpu, UserExit, per_cpu};
 use trace::Event;
 
 use crate::task::{Entry, Task, state};
-use crate::{queue, task, timer};
+use crate::{queue, reaper, task, timer};
 
 /// How long a program runs while others wait, in nanoseconds.
 const SLICE: u64 = 4_000_000;
@@ -198,7 +198,8 @@ fn finish() {
             }
         }
         Some((task, After::Requeue | After::Move)) => queue::requeue(task),
-        Some((task, After::Idle | After::Exit)) => drop(task),
+        Some((task, After::Exit)) => reaper::take(task),
+        Some((task, After::Idle)) => drop(task),
         None => {}
     }
     // Making another space active may move this stack to another host thread, but not to

@@ -162,6 +162,7 @@ pub fn from_fault(thread: &Thread, address: u64, access: Access, cause: Cause) {
         Fault::Protection => (SIGSEGV, SEGV_ACCERR),
         Fault::BehindFile => (SIGBUS, BUS_ADRERR),
         Fault::NoMemory => {
+            drop(memory);
             crate::report::out_of_memory(thread);
             end_group(thread, Status::Killed { signal: SIGKILL, core: false })
         }

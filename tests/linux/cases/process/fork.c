@@ -217,3 +217,24 @@ CASE(vfork_child_killed, NEEDS_FORK | NEEDS_SIGNALS)
     }
     observe_status("child", await(child));
 }
+
+/* What a child held is free again: in all it is more than the guest's memory. */
+CASE(fork_many_with_memory, NEEDS_FORK)
+{
+    enum { CHILDREN = 500, LENGTH = 1 << 20 };
+    long failed = 0;
+    for (int i = 0; i < CHILDREN; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            char *memory = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                                -1, 0);
+            if (memory == MAP_FAILED)
+                _exit(1);
+            memset(memory, 1, LENGTH);
+            _exit(0);
+        }
+        failed += child == -1 || await(child) != 0;
+    }
+    observe_number("failed", failed);
+}
+ALSO(fork_many_with_memory, "mmap exit_group wait4");
