@@ -94,6 +94,11 @@ impl Builder {
         self.item(Kind::Terminal, &payload)
     }
 
+    /// The host sends standard input.
+    pub fn input(&mut self) -> &mut Self {
+        self.item(Kind::Input, &[])
+    }
+
     /// What to trace from the start.
     pub fn trace(&mut self, trace: Trace) -> &mut Self {
         self.item(Kind::Trace, &[u8::from(trace.syscalls), trace.log_level])
@@ -101,8 +106,8 @@ impl Builder {
 
     /// Descriptors that a hosted guest finds open.
     pub fn descriptors(&mut self, descriptors: Descriptors) -> &mut Self {
-        let Descriptors { kernel, module, memory, report } = descriptors;
-        let payload = [kernel, module, memory, report].map(u32::to_le_bytes).concat();
+        let Descriptors { kernel, module, memory, report, images } = descriptors;
+        let payload = [kernel, module, memory, report, images].map(u32::to_le_bytes).concat();
         self.item(Kind::Descriptors, &payload)
     }
 

@@ -124,12 +124,15 @@ pub struct Descriptors {
     pub memory: u32,
     /// Where reports go: kernel messages, traces, the end.
     pub report: u32,
+    /// What follows the page of the module in which the blob ends: the root's image, in a file of
+    /// its own that is read in place.
+    pub images: u32,
 }
 
 impl Descriptors {
     /// The numbers that drupe uses. A hosted kernel finds its module by them; the module then
     /// says the same numbers.
-    pub const HOSTED: Self = Self { kernel: 3, module: 4, memory: 5, report: 6 };
+    pub const HOSTED: Self = Self { kernel: 3, module: 4, memory: 5, report: 6, images: 7 };
 }
 
 /// The configuration of a guest, borrowed from its boot module.
@@ -150,6 +153,8 @@ pub struct Config<'a> {
     pub seed: [u8; 32],
     /// The terminal, when the standard streams are one.
     pub terminal: Option<Terminal>,
+    /// Whether the host sends standard input; without it, it has ended from the start.
+    pub input: bool,
     /// What to trace.
     pub trace: Trace,
     /// Open descriptors, for the hosted platform.
@@ -235,6 +240,7 @@ impl<'a> Config<'a> {
             limits: Limits::default(),
             seed: [0; 32],
             terminal: None,
+            input: false,
             trace: Trace::default(),
             descriptors: None,
             realtime: 0,
@@ -290,9 +296,11 @@ impl<'a> Config<'a> {
                     module: fields.u32()?,
                     memory: fields.u32()?,
                     report: fields.u32()?,
+                    images: fields.u32()?,
                 });
             }
             Kind::Realtime => self.realtime = fields.u64()?,
+            Kind::Input => self.input = true,
         }
         Some(())
     }
@@ -350,7 +358,7 @@ mod tests {
         let mut builder = Builder::new();
         builder.program(b"/bin/app").argument(b"app").argument(b"two words").environment(b"A=1");
         builder.limits(Limits { memory: 64 << 20, cpus: 2 }).seed([7; 32]);
-        builder.trace(Trace { syscalls: true, log_level: 3 });
+        builder.trace(Trace { syscalls: true, log_level: 3 }).input();
         builder.finish(Some(&[0xe0; 5000])).unwrap()
     }
 
@@ -363,7 +371,7 @@ mod tests {
         assert_eq!(config.environment().collect::<Vec<_>>(), [b"A=1"]);
         assert_eq!(config.limits, Limits { memory: 64 << 20, cpus: 2 });
         assert_eq!(config.seed, [7; 32]);
-        assert!(config.trace.syscalls);
+        assert!(config.trace.syscalls && config.input);
         let root = config.roots().next().unwrap();
         let RootSource::Module { offset, length } = root.source else { panic!("{root:?}") };
         assert_eq!(length, 5000);

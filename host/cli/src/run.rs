@@ -1,6 +1,7 @@
 //! `drupe run`.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -18,8 +19,9 @@ use drupe_engine::{Configuration, Error, Home, Kernel, Launch, Root, Settings, S
 use crate::values::{parse_size, parse_time, variables};
 use crate::{gdb, terminal};
 
-/// Ctrl-C, a terminal that changes its size, a terminal that goes away, a polite end.
-const SIGNALS: &[i32] = &[1, 2, 15, drupe_engine::attach::WINDOW_CHANGED];
+/// A terminal that goes away, Ctrl-C, a question what the guest does, a polite end, a terminal that
+/// changes its size.
+const SIGNALS: &[i32] = &[1, 2, 3, 15, drupe_engine::attach::WINDOW_CHANGED];
 
 /// Run a program as a unikernel
 #[derive(Args)]
@@ -72,9 +74,9 @@ pub struct Run {
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
 
-    /// Show every system call of the program
-    #[arg(long)]
-    strace: bool,
+    /// Show every system call of the program, or write them to a file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    strace: Option<Option<PathBuf>>,
 
     /// Wait for a debugger on this TCP port
     #[arg(long, value_name = "PORT")]
@@ -117,6 +119,9 @@ impl Run {
         }
         let provider = self.provider();
         check(provider.as_ref(), self.memory, &self.capabilities())?;
+        if let Some(port) = self.gdb {
+            gdb::check_port(port)?;
+        }
         if self.verbose > 0 {
             eprintln!("drupe: {}: {}", provider.name(), provider.probe()?);
         }
@@ -127,6 +132,8 @@ impl Run {
         for variable in self.variables()? {
             source.settings.set_variable(variable);
         }
+        // Before anything takes long: it may not be writable.
+        let strace = self.strace_file()?;
         let root = source.root(&home, &progress)?;
         let kernel = match &self.kernel {
             Some(file) => Kernel::from_file(file)?,
@@ -140,7 +147,7 @@ impl Run {
             kernel,
             configuration: self.configuration(&root, source.settings),
             root: Some(root.open()?),
-            streams: self.streams()?,
+            streams: self.streams(strace)?,
             gdb: self.gdb,
         };
         self.attach(provider.as_ref(), launch)
@@ -156,8 +163,12 @@ impl Run {
         } else {
             None
         };
-        let options =
-            Options { timeout: self.timeout, level: self.level(), signals: Some(&signals) };
+        let options = Options {
+            timeout: self.timeout,
+            level: self.level(),
+            signals: Some(&signals),
+            is_raw: raw.is_some(),
+        };
         let end = attach(instance, &options);
         drop(raw);
         Ok(match end? {
@@ -220,7 +231,8 @@ impl Run {
             user: root.user,
             limits: Limits { memory: self.memory, cpus: self.cpus },
             terminal,
-            trace: Trace { syscalls: self.strace, log_level: self.level() as u8 },
+            input: self.interactive,
+            trace: Trace { syscalls: self.strace.is_some(), log_level: self.level() as u8 },
             ..Configuration::default()
         }
     }
@@ -229,7 +241,14 @@ impl Run {
         Level::from_number(self.verbose.saturating_add(1))
     }
 
-    fn streams(&self) -> Result<Streams> {
+    /// Where traces go, if it is a file.
+    fn strace_file(&self) -> Result<Option<File>> {
+        let Some(Some(path)) = &self.strace else { return Ok(None) };
+        let file = File::create(path);
+        Ok(Some(file.with_context(|| format!("cannot write the trace to {}", path.display()))?))
+    }
+
+    fn streams(&self, strace: Option<File>) -> Result<Streams> {
         let copy = |descriptor: std::os::fd::BorrowedFd<'_>| {
             descriptor.try_clone_to_owned().context("cannot use a standard stream")
         };
@@ -237,6 +256,7 @@ impl Run {
             input: self.interactive.then(|| copy(std::io::stdin().as_fd())).transpose()?,
             output: copy(std::io::stdout().as_fd())?,
             error: copy(std::io::stderr().as_fd())?,
+            trace: strace.map(Into::into),
         })
     }
 }

@@ -17,6 +17,7 @@ pub mod doctor;
 mod error;
 mod home;
 mod images;
+pub mod keep;
 mod kernel;
 mod manifest;
 mod memory_file;

@@ -9,6 +9,8 @@ mod panic;
 
 use alloc::vec::Vec;
 
+pub use panic::last_words;
+
 use abi_guest::{Config, RootSource};
 use hal::{Boot, PhysAddr};
 use linux::Configuration;
@@ -46,6 +48,8 @@ fn configuration(boot: &Boot, config: &Config<'static>) -> Configuration {
         host_name: config.host_name.to_vec(),
         user: (config.user.uid, config.user.gid),
         seed: config.seed,
+        terminal: config.terminal.map(|terminal| (terminal.rows, terminal.columns)),
+        input: config.input,
         trace_syscalls: config.trace.syscalls,
         log_level: config.trace.log_level,
     }

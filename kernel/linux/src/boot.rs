@@ -19,7 +19,7 @@ use crate::frames::MEMORY;
 use crate::process::{Identity, NewProcess, Process, next_pid};
 use crate::signal::{ProcessSignals, ThreadSignals};
 use crate::thread::{NewThread, Thread};
-use crate::{procfs, random, report, syscall, system, terminal, time};
+use crate::{control, procfs, random, report, syscall, system, terminal, time};
 
 /// What the personality is told at the start.
 pub struct Configuration {
@@ -39,6 +39,10 @@ pub struct Configuration {
     pub user: (u32, u32),
     /// Seed of the random generator.
     pub seed: [u8; 32],
+    /// Rows and columns of the terminal on the standard streams, if they are one.
+    pub terminal: Option<(u16, u16)>,
+    /// Whether the host sends standard input.
+    pub input: bool,
     /// Whether to trace system calls.
     pub trace_syscalls: bool,
     /// Messages up to this level are reported.
@@ -202,7 +206,11 @@ fn try_start(configuration: Configuration) -> Result<(), Refusal> {
     })
     .map_err(|_| no_memory())?;
     sched::set_space(None);
-    let files = file::standard_streams().map_err(|_| no_memory())?;
+    let null = context.with(&privileged, |context| {
+        context.resolve(None, b"/dev/null", Final::Follow, Resolve::default())
+    });
+    let (files, input) = control::streams(configuration.terminal, configuration.input, null.ok())
+        .map_err(|_| no_memory())?;
     let mut name = [0; 16];
     let short = prepared.short_name();
     let length = short.len().min(15);
@@ -219,6 +227,7 @@ fn try_start(configuration: Configuration) -> Result<(), Refusal> {
         clear_on_exit: 0,
     };
     let (_, task) = Thread::create(new, registers).ok_or_else(no_memory)?;
+    control::start(input).ok_or_else(no_memory)?;
     task.begin();
     Ok(())
 }

@@ -8,7 +8,7 @@ use trace::Event;
 
 use crate::queue::{self, IDLE};
 use crate::task::Task;
-use crate::{reaper, switch, timer};
+use crate::{device, reaper, switch, timer};
 
 /// An idle vCPU looks around this often while others are busy: a task that waits behind a long
 /// run is picked up then.
@@ -45,6 +45,7 @@ fn further() -> ! {
 fn idle() -> ! {
     let here = 1u64 << hal::vcpu_current();
     loop {
+        device::serve();
         timer::run();
         if let Some(task) = queue::next() {
             switch::run_from_idle(task);

@@ -16,6 +16,7 @@
 
 extern crate alloc;
 
+mod device;
 mod idle;
 mod mutex;
 mod queue;
@@ -25,11 +26,12 @@ mod task;
 mod timer;
 mod wait;
 
+pub use device::on_device_event;
 pub use idle::start;
 pub use mutex::{Mutex, MutexGuard};
 pub use switch::{exit, move_away, park, park_until, preempt, run_user, yield_now};
 pub use task::{
-    ContextGuard, Extension, Task, all, context, current, set_space, spawn, spawn_user,
+    ContextGuard, Extension, Task, all, context, current, set_space, spawn, spawn_user, try_each,
 };
 pub use timer::{Expire, Timer};
 pub use wait::WaitQueue;

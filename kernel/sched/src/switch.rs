@@ -8,7 +8,7 @@ use hal::{PerCpu, UserExit, per_cpu};
 use trace::Event;
 
 use crate::task::{Entry, Task, state};
-use crate::{queue, reaper, task, timer};
+use crate::{device, queue, reaper, task, timer};
 
 /// How long a program runs while others wait, in nanoseconds.
 const SLICE: u64 = 4_000_000;
@@ -234,8 +234,10 @@ pub fn run_user() -> UserExit {
     task::context().run()
 }
 
-/// What follows [`UserExit::Interrupted`]: expired timers run, and others, if the slice is over.
+/// What follows [`UserExit::Interrupted`]: devices are served and expired timers run, and others, if
+/// the slice is over.
 pub fn preempt() {
+    device::serve();
     timer::run();
     let now = hal::monotonic();
     let since = CPUS.this().since.load(Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! The provider `process`: the kernel as sandboxed Linux processes.
 //!
-//! The hosted kernel is executed from a sealed memory file and finds nothing open but its three
-//! streams and the four descriptors of [`Descriptors::HOSTED`]. No path, environment or
+//! The hosted kernel is executed from a sealed memory file and finds nothing open but its two
+//! output streams and the five descriptors of [`Descriptors::HOSTED`]. No path, environment or
 //! argument reaches it: all is in the boot module.
 
 use std::ffi::CString;
@@ -12,7 +12,7 @@ use abi_guest::Descriptors;
 use drupe_sys::{Executable, Program};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use super::{Capability, Input, Instance, Launch, Provider};
+use super::{Capability, Instance, Launch, Provider};
 use crate::error::{Context, Result};
 use crate::{Platform, memory_file};
 
@@ -38,6 +38,7 @@ impl Provider for Process {
 
     fn start(&self, mut launch: Launch) -> Result<Instance> {
         let memory = launch.configuration.limits.memory;
+        super::check_memory(&launch.kernel, memory)?;
         let module =
             launch.configuration.module(launch.root.as_mut(), Some(Descriptors::HOSTED))?;
         let kernel = memory_file::sealed("drupe-kernel", &launch.kernel.read()?, None, 1)
@@ -55,19 +56,21 @@ impl Provider for Process {
 
         let streams = launch.streams;
         let copy = |stream: &OwnedFd| stream.try_clone().context(|| "cannot copy a stream");
-        let input = match streams.input {
-            Some(input) => input,
-            None => File::open("/dev/null").context(|| "cannot open /dev/null")?.into(),
-        };
+        let null = File::open("/dev/null").context(|| "cannot open /dev/null")?;
         let executable = kernel.try_clone().context(|| "cannot copy a descriptor")?;
+        let images = match launch.root {
+            Some(root) => root,
+            None => null.try_clone().context(|| "cannot copy a descriptor")?,
+        };
         let descriptors = vec![
-            input,
+            null.into(),
             copy(&streams.output)?,
             copy(&streams.error)?,
             kernel,
             module,
             shared,
             theirs,
+            images.into(),
         ];
         let program = Program {
             executable: Executable::Descriptor(executable),
@@ -83,10 +86,12 @@ impl Provider for Process {
             control,
             console: None,
             complaints: None,
-            input: Input::Direct,
+            input: streams.input,
             output: streams.output,
             error: streams.error,
+            trace: streams.trace,
             kernel: launch.kernel,
+            monitor: None,
         })
     }
 }

@@ -15,7 +15,7 @@ use abi_report::{DEBUG_PORT, EXIT_PORT};
 use drupe_sys::{Executable, Program};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use super::{Capability, Input, Instance, Launch, Provider};
+use super::{Capability, Instance, Launch, Provider};
 use crate::Platform;
 use crate::error::{Context, Error, Result};
 use crate::home::{Home, write_whole};
@@ -39,14 +39,12 @@ pub struct Qemu {
     pub machine: Machine,
 }
 
-/// What a kernel needs at least, beyond what it occupies itself.
-const SPARE: u64 = MIB;
-
 /// Descriptors in QEMU, after its standard streams.
 const CONSOLE: usize = 3;
 const REPORT: usize = 4;
 const KERNEL: usize = 5;
 const MODULE: usize = 6;
+const MONITOR: usize = 7;
 
 impl Qemu {
     fn arguments(&self, launch: &Launch, memory: u64, kvm: bool) -> Vec<String> {
@@ -81,6 +79,8 @@ impl Qemu {
         option("-initrd", format!("/proc/self/fd/{MODULE}"));
         option("-chardev", format!("socket,id=console,fd={CONSOLE}"));
         option("-serial", "chardev:console".to_owned());
+        option("-chardev", format!("socket,id=monitor,fd={MONITOR}"));
+        option("-mon", "chardev=monitor,mode=control".to_owned());
         option("-add-fd", format!("fd={REPORT},set=1"));
         option("-chardev", "file,id=report,append=on,path=/dev/fdset/1".to_owned());
         option("-device", format!("isa-debugcon,iobase={DEBUG_PORT:#x},chardev=report"));
@@ -125,22 +125,15 @@ impl Provider for Qemu {
         let promised = launch.configuration.limits.memory;
         let memory = promised + root_length.next_multiple_of(MIB);
         launch.configuration.limits.memory = memory;
-        let least = launch.kernel.end_address()?.saturating_add(SPARE);
-        if promised < least {
-            return Err(Error::new(format!(
-                "a guest with {} MiB of memory cannot hold its kernel",
-                promised >> 20
-            ))
-            .hint(format!("give it at least {}M with -m", least.div_ceil(MIB))));
-        }
+        super::check_memory(&launch.kernel, promised)?;
         let module = launch.configuration.module(launch.root.as_mut(), None)?;
-        let (console, their_console) = rustix::net::socketpair(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .context(|| "cannot create the console")?;
+        let socket = |what: &str| {
+            let flags = SocketFlags::CLOEXEC;
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+                .context(|| format!("cannot create the {what}"))
+        };
+        let (console, their_console) = socket("console")?;
+        let (monitor, their_monitor) = socket("control channel of QEMU")?;
         let pipe = || std::io::pipe().context(|| "cannot create a pipe");
         let (report, their_report) = pipe()?;
         let (complaints, their_complaints) = pipe()?;
@@ -159,6 +152,7 @@ impl Provider for Qemu {
             their_report.into(),
             kernel.into(),
             module,
+            their_monitor,
         ];
         let program = Program {
             executable: Executable::Path(
@@ -177,10 +171,12 @@ impl Provider for Qemu {
             control: control.context(|| "cannot copy a descriptor")?,
             console: Some(console),
             complaints: Some(complaints.into()),
-            input: Input::Frames(launch.streams.input),
+            input: launch.streams.input,
             output: launch.streams.output,
             error: launch.streams.error,
+            trace: launch.streams.trace,
             kernel: launch.kernel,
+            monitor: Some(monitor),
         })
     }
 }

@@ -2,7 +2,7 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
-plat_hosted::entry!(kernel_image::main);
+plat_hosted::entry!(kernel_image::main, kernel_image::last_words);
 
 #[cfg(not(target_os = "none"))]
 fn main() {
