@@ -51,6 +51,8 @@ pub fn examine(home: &Home) -> Vec<Check> {
         data_folder(home),
         rust(),
         compiler(),
+        debugger(),
+        children(),
         packages(),
     ]
 }
@@ -101,12 +103,17 @@ fn namespaces() -> Check {
     }
 }
 
-fn fs_base() -> Check {
+/// Whether programs may set their own FS and GS bases: the processor and Linux allow it.
+pub(crate) fn has_fs_base() -> bool {
     let (_, capabilities) = rustix::param::linux_hwcap();
-    if capabilities & HWCAP2_FSGSBASE != 0 {
+    capabilities & HWCAP2_FSGSBASE != 0
+}
+
+fn fs_base() -> Check {
+    if has_fs_base() {
         return good("FSGSBASE", "available");
     }
-    limited("FSGSBASE", "missing: switching threads takes a system call", "")
+    bad("FSGSBASE", "missing: the provider process needs it", "use --provider qemu")
 }
 
 fn seccomp() -> Check {
@@ -178,7 +185,19 @@ fn kvm() -> Check {
 fn data_folder(home: &Home) -> Check {
     let name = "data folder";
     match home.spool_check() {
-        Ok(()) => good(name, home.path().display().to_string()),
+        Ok(()) => {
+            // A root image of a large program and two kernels take some hundred MiB.
+            const ENOUGH: u64 = 1 << 30;
+            let space = rustix::fs::statvfs(home.path());
+            let free =
+                space.map_or(u64::MAX, |space| space.f_bavail.saturating_mul(space.f_frsize));
+            let found = format!("{}, {} MiB free", home.path().display(), free >> 20);
+            if free < ENOUGH {
+                let advice = "make room: drupe prune removes what can be made again";
+                return limited(name, found, advice);
+            }
+            good(name, found)
+        }
         Err(error) => bad(
             name,
             format!("{}: {error}", home.path().display()),
@@ -219,6 +238,26 @@ fn compiler() -> Check {
         return good(name, version);
     }
     limited(name, format!("{version}; no static libc"), "C projects become dynamic programs")
+}
+
+fn debugger() -> Check {
+    match first_line("gdb", &["--version"]) {
+        Some(version) => good("debugger", version),
+        None => limited("debugger", "no gdb", "needed for --gdb (Debian: apt install gdb)"),
+    }
+}
+
+/// A kernel that hangs is asked what it does by way of this list.
+fn children() -> Check {
+    let own = std::process::id();
+    if Path::new(&format!("/proc/self/task/{own}/children")).is_file() {
+        return good("process lists", "available");
+    }
+    limited(
+        "process lists",
+        "/proc has no lists of children (CONFIG_PROC_CHILDREN)",
+        "a guest of the provider process that hangs in its kernel cannot be asked why",
+    )
 }
 
 fn packages() -> Check {

@@ -13,7 +13,7 @@ use drupe_sys::{Executable, Program};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::{Capability, Instance, Launch, Provider};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::{Platform, memory_file};
 
 /// Runs instances as Linux processes.
@@ -33,6 +33,11 @@ impl Provider for Process {
     }
 
     fn probe(&self) -> Result<String> {
+        if !crate::doctor::has_fs_base() {
+            let missing =
+                "this processor or its Linux has no FSGSBASE, which the provider process needs";
+            return Err(Error::new(missing).hint("use --provider qemu"));
+        }
         Ok("Linux processes".to_owned())
     }
 
