@@ -7,9 +7,7 @@ mod build;
 mod click;
 mod doctor;
 mod gdb;
-mod prune;
 mod run;
-mod syscalls;
 mod terminal;
 mod values;
 
@@ -31,8 +29,6 @@ enum Command {
     Build(build::Build),
     Click(click::Click),
     Doctor(doctor::Doctor),
-    Syscalls(syscalls::Syscalls),
-    Prune(prune::Prune),
 }
 
 fn main() -> ExitCode {
@@ -52,8 +48,6 @@ fn main() -> ExitCode {
         Command::Build(build) => build.execute(),
         Command::Click(click) => Ok(click.execute()),
         Command::Doctor(doctor) => doctor.execute(),
-        Command::Syscalls(syscalls) => syscalls.execute(),
-        Command::Prune(prune) => prune.execute(),
     };
     let code = exit_code(&result);
     if let Err(error) = result {

@@ -17,8 +17,6 @@ extern crate alloc;
 
 mod abi;
 mod boot;
-mod control;
-mod dump;
 mod error;
 mod exec;
 mod file;
@@ -41,4 +39,3 @@ mod time;
 mod user;
 
 pub use boot::{Configuration, start};
-pub use dump::everything as dump;

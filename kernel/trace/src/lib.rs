@@ -9,7 +9,8 @@
 extern crate alloc;
 
 use alloc::boxed::Box;
-use core::fmt::{Display, Formatter, Result, Write};
+use alloc::string::String;
+use core::fmt::Write;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use hal::{PerCpu, per_cpu};
@@ -91,60 +92,44 @@ fn arch_timestamp() -> u64 {
     hal::monotonic()
 }
 
-/// Writes the newest events of a vCPU's ring, at most `limit`, as text: oldest first, a line
-/// each. Takes no lock and no memory, so that a dying kernel can do it.
-pub fn dump(vcpu: usize, limit: usize, text: &mut dyn Write) {
+/// The events of a vCPU's ring as text, oldest first, a line each.
+pub fn dump(vcpu: usize) -> String {
     let Some(ring) = RINGS.of(vcpu).get() else {
-        let _ = writeln!(text, "trace of vCPU {vcpu}: it has not started");
-        return;
+        return alloc::format!("vcpu {vcpu} has not started\n");
     };
     let next = ring.next.load(Ordering::Relaxed);
-    let shown = limit.min(LENGTH).min(next);
-    let _ = writeln!(text, "trace of vCPU {vcpu}: the last {shown} of {next} events");
+    let mut text = String::new();
+    let _ = writeln!(text, "vcpu {vcpu}, {next} events so far");
     let now = hal::monotonic();
-    for index in next - shown..next {
+    for index in next.saturating_sub(LENGTH)..next {
         let [time, event, a, b] =
             [0, 1, 2, 3].map(|word| ring.events[index % LENGTH][word].load(Ordering::Relaxed));
         let (name, first, second) = Event::describe(event);
         let ago = now.saturating_sub(time) / 1000;
-        let (a, b) = (Number(a), Number(b));
-        let _ = writeln!(text, "  -{ago:>9} us {name:<11} {first} {a} {second} {b}");
+        let _ = writeln!(text, "-{ago:>9} us {name:<11} {first} {} {second} {}", b_or(a), b_or(b));
     }
+    text
 }
 
 /// Small numbers read best in decimal, addresses in hexadecimal.
-struct Number(u64);
-
-impl Display for Number {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        match self.0 {
-            small @ ..0x10_0000 => write!(f, "{small}"),
-            // Failures are small negative numbers.
-            error if error > u64::MAX - 4096 => write!(f, "{}", error as i64),
-            other => write!(f, "{other:#x}"),
-        }
-    }
+fn b_or(value: u64) -> String {
+    if value < 1 << 20 { alloc::format!("{value}") } else { alloc::format!("{value:#x}") }
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::String;
-
     use super::*;
 
     #[test]
     fn a_ring_keeps_the_newest() {
         plat_test::become_vcpu(3);
         record(Event::Wake, 0, 0);
-        let mut text = String::new();
-        dump(3, usize::MAX, &mut text);
-        assert!(text.contains("not started"), "{text}");
+        assert!(dump(3).contains("not started"));
         start();
         for number in 0..LENGTH as u64 + 10 {
             record(Event::Wake, number, 0);
         }
-        let mut text = String::new();
-        dump(3, usize::MAX, &mut text);
+        let text = dump(3);
         assert_eq!(text.lines().count(), LENGTH + 1);
         assert!(text.contains("task 265") && !text.contains("task 9 "), "{text}");
     }

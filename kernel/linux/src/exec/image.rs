@@ -128,6 +128,5 @@ pub fn load(
         drop(areas);
     }
     clear_tails(program, base)?;
-    hal::drupe_program_loaded(base, loaded.interpreter_base);
     Ok(loaded)
 }

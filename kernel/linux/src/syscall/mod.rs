@@ -1,7 +1,7 @@
 //! System calls: from the registers to a handler and back.
 //!
-//! Every call is entered once, in [`abi_linux`], with its state and the kinds of its arguments;
-//! the dispatch [`table`], documentation and traces come from there.
+//! [`table`] is where every call is entered, once, with its state and the kinds of its
+//! arguments; documentation and traces come from it.
 
 mod table;
 mod trace_text;
@@ -16,8 +16,7 @@ use crate::report::{self, Level};
 use crate::signal::{self, number::SIGSYS};
 use crate::thread::Thread;
 
-use abi_linux::State;
-use table::HANDLERS;
+use table::{Call, State, TABLE};
 
 /// Serves a call.
 pub type Handler = fn(&Thread, [u64; 6]) -> Result;
@@ -41,8 +40,6 @@ pub struct Interrupted {
 }
 
 const RSEQ: u64 = 334;
-/// Stands for all calls by `int 0x80`.
-const INT_80: u64 = 1023;
 
 const INTERRUPTED: u64 = 1 << 63;
 const RESTARTS: u64 = 1 << 62;
@@ -65,17 +62,17 @@ pub fn dispatch(thread: &Thread) {
     let arguments = context.registers.syscall_arguments();
     drop(context);
     trace::record(Event::SyscallEnter, u64::from(thread.tid()), number);
-    let handler = usize::try_from(number).ok().and_then(|index| *HANDLERS.get(index)?);
+    let call =
+        usize::try_from(number).ok().and_then(|index| TABLE.get(index)).and_then(Option::as_ref);
     let traced = TRACED.load(Ordering::Relaxed);
     let started = if traced { hal::monotonic() } else { 0 };
-    let call = if traced { abi_linux::find(number) } else { None };
-    let entered = call.map(|call| (call, trace_text::enter(thread, call, arguments)));
-    let result = match handler {
-        Some(handler) => {
+    let entered = if traced { call.map(|call| trace_text::enter(call, arguments)) } else { None };
+    let result = match call {
+        Some(call) => {
             if report::is_on(Level::Debug) {
-                tell_partial(number);
+                tell_partial(call, number);
             }
-            handler(thread, arguments)
+            (call.handler)(thread, arguments)
         }
         None => absent(thread, number),
     };
@@ -95,8 +92,15 @@ pub fn dispatch(thread: &Thread) {
     sched::context().registers.set_syscall_result(value);
     trace::record(Event::SyscallExit, u64::from(thread.tid()), value);
     if traced {
-        let time = hal::monotonic() - started;
-        trace_text::leave(thread, number, arguments, entered, result, time);
+        trace_text::leave(
+            thread,
+            call,
+            number,
+            arguments,
+            entered,
+            result,
+            hal::monotonic() - started,
+        );
     }
 }
 
@@ -118,8 +122,7 @@ pub fn report_counts() {
 }
 
 /// Says once what is missing of a call that a program uses.
-fn tell_partial(number: u64) {
-    let Some(call) = abi_linux::find(number) else { return };
+fn tell_partial(call: &Call, number: u64) {
     let State::Partial(why) = call.state else { return };
     let index = number as usize % 1024;
     let bit = 1u64 << (index % 64);
@@ -133,10 +136,7 @@ fn absent(_thread: &Thread, number: u64) -> Result {
     let index = number as usize % 1024;
     let bit = 1u64 << (index % 64);
     if REPORTED[index / 64].fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-        let name = match number {
-            INT_80 => "a 32-bit call",
-            _ => abi_linux::name_of(number).unwrap_or("unknown"),
-        };
+        let name = table::absent_name(number);
         let text =
             alloc::format!("system call {number} ({name}) is not there: it fails with ENOSYS");
         // Restartable sequences are refused on purpose: no C library minds.
@@ -149,6 +149,6 @@ fn absent(_thread: &Thread, number: u64) -> Result {
 /// A program used `int 0x80`: the 32-bit calls are not there.
 pub fn refuse_32_bit(thread: &Thread) {
     let _ = (SIGSYS, signal::default_action(SIGSYS));
-    absent(thread, INT_80).ok();
+    absent(thread, 1023).ok();
     sched::context().registers.set_syscall_result(-i64::from(Errno::ENOSYS as u16) as u64);
 }

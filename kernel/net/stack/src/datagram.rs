@@ -192,7 +192,7 @@ impl Datagram {
             state: SpinLock::new(rank::DATAGRAM, State::default()),
             readiness: Readiness::new(token),
         });
-        datagram.readiness.update(Ready::WRITABLE, false);
+        datagram.readiness.set(Ready::WRITABLE);
         datagram
     }
 
@@ -255,12 +255,17 @@ impl Datagram {
         self.state.lock().options = options;
     }
 
+    /// The groups that it is a member of.
+    pub fn groups(&self) -> Vec<Group> {
+        self.state.lock().groups.clone()
+    }
+
     /// Takes the oldest message (`peek`: a copy of it, which shares memory). `Ok(None)` is the
     /// end after a shutdown.
     pub fn receive(&self, peek: bool) -> Result<Option<Message>, ReceiveError> {
         let mut state = self.state.lock();
         if let Some(error) = state.error.take() {
-            self.refresh(&state, false);
+            self.readiness.set(level(&state));
             return Err(ReceiveError::Failed(error));
         }
         let message = if peek { state.queue.front().cloned() } else { state.queue.pop_front() };
@@ -273,7 +278,7 @@ impl Datagram {
                 state.queue = VecDeque::new();
             }
         }
-        self.refresh(&state, false);
+        self.readiness.set(level(&state));
         Ok(Some(message))
     }
 
@@ -289,7 +294,7 @@ impl Datagram {
         let mut state = self.state.lock();
         state.receive_shut |= receive;
         state.send_shut |= send;
-        self.refresh(&state, true);
+        self.readiness.set(level(&state));
     }
 
     /// Releases port and memory; the socket is of no more use.
@@ -302,7 +307,7 @@ impl Datagram {
     pub fn take_error(&self) -> Option<SocketError> {
         let mut state = self.state.lock();
         let error = state.error.take();
-        self.refresh(&state, false);
+        self.readiness.set(level(&state));
         error
     }
 
@@ -329,25 +334,24 @@ impl Datagram {
         }
         state.held += size;
         state.queue.push_back(message);
-        Some(self.refresh(&state, true))
+        Some(self.readiness.update(level(&state), Ready::READABLE))
     }
 
     /// An error of a packet that this socket sent. Returns whether to report it.
     pub(crate) fn fail(&self, error: SocketError) -> bool {
         let mut state = self.state.lock();
         state.error = Some(error);
-        self.refresh(&state, true)
+        self.readiness.update(level(&state), Ready::ERROR)
     }
+}
 
-    fn refresh(&self, state: &State, edge: bool) -> bool {
-        let readable = !state.queue.is_empty() || state.receive_shut || state.error.is_some();
-        let ready = Ready::WRITABLE
-            .with_if(Ready::READABLE, readable)
-            .with_if(Ready::ERROR, state.error.is_some())
-            .with_if(Ready::READ_HANGUP, state.receive_shut)
-            .with_if(Ready::HANGUP, state.receive_shut && state.send_shut);
-        self.readiness.update(ready, edge)
-    }
+/// What a socket is ready for.
+fn level(state: &State) -> Ready {
+    Ready::WRITABLE
+        .with_if(Ready::READABLE, !state.queue.is_empty() || state.receive_shut)
+        .with_if(Ready::ERROR, state.error.is_some())
+        .with_if(Ready::READ_HANGUP, state.receive_shut)
+        .with_if(Ready::HANGUP, state.receive_shut && state.send_shut)
 }
 
 /// Why nothing was received.

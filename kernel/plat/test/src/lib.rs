@@ -117,10 +117,6 @@ impl Platform for Test {
         }
     }
 
-    fn control_read(_buffer: &mut [u8]) -> usize {
-        0
-    }
-
     fn device_events() -> u64 {
         0
     }

@@ -23,12 +23,11 @@ mod apic;
 mod boot;
 mod boot_info;
 mod clock;
+pub mod devices;
 mod exit;
 mod fault;
-mod ioapic;
 mod platform;
 mod segments;
-mod serial;
 mod smp;
 mod space;
 mod stacks;
@@ -37,18 +36,13 @@ mod traps;
 mod user;
 mod vcpu;
 
-/// Makes `main` the kernel's main function and `last_words` what it says before it dies.
+/// Makes `main` the kernel's main function.
 #[macro_export]
 macro_rules! entry {
-    ($main:path, $last_words:path) => {
+    ($main:path) => {
         #[unsafe(no_mangle)]
         fn drupe_kernel_main(boot: hal::Boot) -> ! {
             $main(boot)
-        }
-
-        #[unsafe(no_mangle)]
-        fn drupe_kernel_last_words() {
-            $last_words()
         }
     };
 }
