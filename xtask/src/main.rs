@@ -8,10 +8,10 @@
 mod bench;
 mod clickbench;
 mod clicktest;
+mod docs;
 mod fuzz;
 mod guest;
 mod process;
-mod servers;
 mod setup;
 mod suite;
 mod test;
@@ -30,6 +30,8 @@ usage: cargo xtask <command>
   bench [NAME...] [--output json] [--rounds N]
                     measure, against peers in the same run (bench --help lists NAMEs)
   tidy              check layers, the unsafe allow-list and file sizes
+  tidy              check layers, the unsafe allow-list, file sizes and generated pages
+  docs              make the pages of the book that come from tables of the code
 ";
 
 fn main() -> ExitCode {
@@ -54,6 +56,7 @@ fn run() -> Result<()> {
         ["tidy"] => tidy::run(),
         ["bench", rest @ ..] => bench::command(rest),
         ["fuzz", rest @ ..] => fuzz::command(rest),
+        ["docs"] => docs::run(),
         ["suite", rest @ ..] => suite::command(rest),
         ["clickbench", rest @ ..] => clickbench::command(rest),
         ["clicktest", rest @ ..] => clicktest::command(rest),

@@ -15,14 +15,6 @@ pub const PROGRAMS: &[(&str, &str)] = &[
     ("skopeo", "skopeo"),
     ("gdb", "gdb"),
     ("strace", "strace"),
-    ("redis-server", "redis-server"),
-    ("redis-benchmark", "redis-tools"),
-    ("memcached", "memcached"),
-    ("/usr/sbin/nginx", "nginx-light"),
-    ("/usr/sbin/lighttpd", "lighttpd"),
-    ("/usr/sbin/haproxy", "haproxy"),
-    ("node", "nodejs"),
-    ("ab", "apache2-utils"),
 ];
 
 /// The Debian packages whose programs are missing.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::process::{cargo, check};
-use crate::{fuzz, guest, servers, setup, suite, tidy};
+use crate::{fuzz, guest, setup, suite, tidy};
 
 /// How much to run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +56,6 @@ const STAGES: &[Stage] = &[
     ("suite on process", Tier::Default, |_| suite::stage("process")),
     ("suite on qemu", Tier::Default, |_| suite::stage("qemu")),
     ("programs on all providers", Tier::Default, |_| guest::stage()),
-    ("servers on all providers", Tier::Default, servers::stage),
     ("fuzzing", Tier::Full, |_| fuzz::stage()),
 ];
 

@@ -4,7 +4,6 @@ use alloc::vec::Vec;
 
 use crate::config::{Descriptors, Limits, Terminal, Trace, User};
 use crate::item::{Kind, REQUIRED};
-use crate::network::{Network, NetworkFact};
 use crate::{CHECKED_FROM, HEADER_LEN, MAGIC, MAX_BLOB, PAGE_SIZE, VERSION, crc32};
 
 /// The blob would exceed [`MAX_BLOB`]: too many or too long arguments or variables.
@@ -95,6 +94,11 @@ impl Builder {
         self.item(Kind::Terminal, &payload)
     }
 
+    /// The host sends standard input.
+    pub fn input(&mut self) -> &mut Self {
+        self.item(Kind::Input, &[])
+    }
+
     /// What to trace from the start.
     pub fn trace(&mut self, trace: Trace) -> &mut Self {
         self.item(Kind::Trace, &[u8::from(trace.syscalls), trace.log_level])
@@ -102,14 +106,9 @@ impl Builder {
 
     /// Descriptors that a hosted guest finds open.
     pub fn descriptors(&mut self, descriptors: Descriptors) -> &mut Self {
-        let Descriptors { kernel, module, memory, report } = descriptors;
-        let payload = [kernel, module, memory, report].map(u32::to_le_bytes).concat();
+        let Descriptors { kernel, module, memory, report, images } = descriptors;
+        let payload = [kernel, module, memory, report, images].map(u32::to_le_bytes).concat();
         self.item(Kind::Descriptors, &payload)
-    }
-
-    /// A network interface, and what is known about its network.
-    pub fn network(&mut self, network: &Network, facts: &[NetworkFact]) -> &mut Self {
-        self.item(Kind::Network, &network.encode(facts))
     }
 
     /// The time now, in nanoseconds since 1970.

@@ -1,7 +1,6 @@
 //! Reading a boot module.
 
 use crate::item::{self, Kind, REQUIRED};
-use crate::network::{self, Network, NetworkFact};
 use crate::{CHECKED_FROM, HEADER_LEN, Header, MAGIC, MAX_BLOB, PAGE_SIZE, VERSION, crc32};
 
 /// Why a boot module cannot be used.
@@ -125,12 +124,15 @@ pub struct Descriptors {
     pub memory: u32,
     /// Where reports go: kernel messages, traces, the end.
     pub report: u32,
+    /// What follows the page of the module in which the blob ends: the root's image, in a file of
+    /// its own that is read in place.
+    pub images: u32,
 }
 
 impl Descriptors {
     /// The numbers that drupe uses. A hosted kernel finds its module by them; the module then
     /// says the same numbers.
-    pub const HOSTED: Self = Self { kernel: 3, module: 4, memory: 5, report: 6 };
+    pub const HOSTED: Self = Self { kernel: 3, module: 4, memory: 5, report: 6, images: 7 };
 }
 
 /// The configuration of a guest, borrowed from its boot module.
@@ -151,6 +153,8 @@ pub struct Config<'a> {
     pub seed: [u8; 32],
     /// The terminal, when the standard streams are one.
     pub terminal: Option<Terminal>,
+    /// Whether the host sends standard input; without it, it has ended from the start.
+    pub input: bool,
     /// What to trace.
     pub trace: Trace,
     /// Open descriptors, for the hosted platform.
@@ -236,6 +240,7 @@ impl<'a> Config<'a> {
             limits: Limits::default(),
             seed: [0; 32],
             terminal: None,
+            input: false,
             trace: Trace::default(),
             descriptors: None,
             realtime: 0,
@@ -291,10 +296,11 @@ impl<'a> Config<'a> {
                     module: fields.u32()?,
                     memory: fields.u32()?,
                     report: fields.u32()?,
+                    images: fields.u32()?,
                 });
             }
             Kind::Realtime => self.realtime = fields.u64()?,
-            Kind::Network => drop(Network::parse(payload)?),
+            Kind::Input => self.input = true,
         }
         Some(())
     }
@@ -322,17 +328,6 @@ impl<'a> Config<'a> {
         self.payloads(Kind::Environment)
     }
 
-    /// The network interfaces besides the loopback, and what is known about their networks.
-    pub fn networks(
-        &self,
-    ) -> impl Iterator<Item = (Network, impl Iterator<Item = NetworkFact> + use<'a>)> + use<'a>
-    {
-        self.payloads(Kind::Network).filter_map(|payload| {
-            let (network, facts) = Network::parse(payload)?;
-            Some((network, network::facts(facts)))
-        })
-    }
-
     /// The file systems to mount, the root among them.
     pub fn roots(&self) -> impl Iterator<Item = Root<'a>> + use<'a> {
         self.payloads(Kind::Root).filter_map(parse_root)
@@ -356,31 +351,14 @@ fn parse_root(payload: &[u8]) -> Option<Root<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
     use super::*;
-    use crate::{Builder, NetworkSource};
-
-    const NETWORK: Network = Network {
-        source: NetworkSource::Descriptor { number: 7 },
-        mac: [2, 0, 0, 0, 0, 9],
-        mtu: 65_520,
-        dhcp: false,
-        routers: true,
-        in_memory: true,
-    };
-    const FACTS: [NetworkFact; 3] = [
-        NetworkFact::Address(IpAddr::V4(Ipv4Addr::new(10, 0, 2, 15)), 24),
-        NetworkFact::Gateway(IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2))),
-        NetworkFact::NameServer(IpAddr::V4(Ipv4Addr::new(10, 0, 2, 3))),
-    ];
+    use crate::Builder;
 
     fn sample() -> Vec<u8> {
         let mut builder = Builder::new();
         builder.program(b"/bin/app").argument(b"app").argument(b"two words").environment(b"A=1");
         builder.limits(Limits { memory: 64 << 20, cpus: 2 }).seed([7; 32]);
-        builder.trace(Trace { syscalls: true, log_level: 3 });
-        builder.network(&NETWORK, &FACTS);
+        builder.trace(Trace { syscalls: true, log_level: 3 }).input();
         builder.finish(Some(&[0xe0; 5000])).unwrap()
     }
 
@@ -393,9 +371,7 @@ mod tests {
         assert_eq!(config.environment().collect::<Vec<_>>(), [b"A=1"]);
         assert_eq!(config.limits, Limits { memory: 64 << 20, cpus: 2 });
         assert_eq!(config.seed, [7; 32]);
-        assert!(config.trace.syscalls);
-        let (network, facts) = config.networks().next().unwrap();
-        assert_eq!((network, facts.collect::<Vec<_>>()), (NETWORK, FACTS.to_vec()));
+        assert!(config.trace.syscalls && config.input);
         let root = config.roots().next().unwrap();
         let RootSource::Module { offset, length } = root.source else { panic!("{root:?}") };
         assert_eq!(length, 5000);

@@ -48,8 +48,8 @@ kinds! {
     Descriptors = 12,
     /// Nanoseconds since 1970 when the module was made, for platforms without a clock.
     Realtime = 13,
-    /// A network interface.
-    Network = 14,
+    /// The host sends standard input (or what is typed) as frames; without it there is none.
+    Input = 14,
 }
 
 /// One item as it stands in the blob.

@@ -3,7 +3,8 @@
 //! The boot module is one page-aligned file: a [header](Header), the configuration blob, and
 //! then, each on a page boundary, the images that the blob names by their offset (the root
 //! file system, read in place). The same module serves every platform; a hypervisor passes it
-//! as the initial RAM disk, the process platform as a memory file.
+//! as the initial RAM disk, the process platform as two files that it maps one behind the other:
+//! the blob in memory, and the root's image where it is kept.
 //!
 //! Principles: nothing about a guest travels on a command line; the format is versioned and
 //! checksummed; a reader refuses what it must understand and does not; parsing borrows from
@@ -21,14 +22,12 @@ mod build;
 mod checksum;
 mod config;
 mod item;
-mod network;
 
 #[cfg(feature = "build")]
 pub use build::{Builder, TooLarge};
 pub use checksum::crc32;
 pub use config::{Config, Descriptors, Error, Limits, Root, RootSource, Terminal, Trace, User};
 pub use item::Kind;
-pub use network::{Network, NetworkFact, NetworkSource};
 
 /// The first eight bytes of a boot module.
 pub const MAGIC: [u8; 8] = *b"DRUPEMOD";
@@ -57,4 +56,11 @@ pub struct Header {
     pub module_len: u64,
     /// CRC-32 of the blob behind this field.
     pub checksum: u32,
+}
+
+impl Header {
+    /// Where the first image starts: the page behind the blob.
+    pub fn images_start(&self) -> u64 {
+        self.blob_len.next_multiple_of(PAGE_SIZE as u64)
+    }
 }

@@ -26,6 +26,17 @@ impl Frame<'_> {
         self.payload.first_chunk().map(|bytes| i32::from_le_bytes(*bytes))
     }
 
+    /// The payload of [`Kind::Credit`] or [`Kind::Signal`]; `None` when it is too short.
+    pub fn number(&self) -> Option<u32> {
+        self.payload.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+    }
+
+    /// The payload of [`Kind::Resize`], rows and columns; `None` when it is too short.
+    pub fn size(&self) -> Option<(u16, u16)> {
+        let [a, b, c, d] = *self.payload.first_chunk()?;
+        Some((u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])))
+    }
+
     /// The payload of [`Kind::Backtrace`].
     pub fn addresses(&self) -> impl Iterator<Item = u64> {
         let (addresses, _) = self.payload.as_chunks();
@@ -159,6 +170,7 @@ mod tests {
                 decoder.push(&bytes);
                 while let Ok(Some(frame)) = decoder.next_frame() {
                     let _ = (frame.text().len(), frame.status(), frame.addresses().count());
+                    let _ = (frame.number(), frame.size());
                 }
             }
         }

@@ -12,6 +12,10 @@
 //! console: what there is to say before the report channel works. The exit status goes both
 //! ways: an [`Kind::Exit`] frame, then port [`EXIT_PORT`] (or power-off).
 //!
+//! Nothing is sent to a guest before it has said [`Kind::Listening`]. Input has a window: the
+//! host sends as many bytes as the guest has given [`Kind::Credit`] for, so that input that
+//! nobody reads never stands in the way of a signal.
+//!
 //! Principles: a writer needs no allocation; a reader skips kinds that it does not know; the
 //! host believes nothing (lengths are limited, contents are data).
 //!
@@ -33,6 +37,9 @@ pub const HEAD_LEN: usize = 8;
 
 /// The longest payload in bytes. Longer texts and data are sent in several frames.
 pub const MAX_PAYLOAD: usize = 64 << 10;
+
+/// The longest payload of a frame to the guest in bytes: a guest keeps room for one.
+pub const MAX_TO_GUEST: usize = 16 << 10;
 
 /// I/O port of QEMU's debug console (`isa-debugcon`), to which frames are written bytewise. Not
 /// 0x402, where SeaBIOS writes its own messages.
@@ -81,9 +88,13 @@ kinds! {
     Stderr = 8,
     /// What a task is doing: UTF-8 text. A [`Kind::Backtrace`] of that task may follow.
     TaskDump = 9,
-    /// The guest takes frames from now on. Without it the host sends none that expect an effect: a
-    /// signal for drupe then ends the instance at once.
+    /// The guest takes frames from now on. Before that a signal for drupe ends the instance at
+    /// once.
     Listening = 10,
+    /// The guest has room for so many further bytes of input: `u32`.
+    Credit = 11,
+    /// All that a [`Kind::Dump`] asked for has been sent.
+    DumpEnd = 12,
     /// To the guest: bytes for standard input or the terminal.
     Input = 64,
     /// To the guest: standard input has ended.
@@ -93,7 +104,7 @@ kinds! {
     Signal = 66,
     /// To the guest: the terminal has changed its size; rows `u16`, columns `u16`.
     Resize = 67,
-    /// To the guest: send trace rings and the dumps of all tasks, then end.
+    /// To the guest: send trace rings and the dumps of all tasks, then go on.
     Dump = 68,
 }
 

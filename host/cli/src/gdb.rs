@@ -1,15 +1,26 @@
 //! A script for gdb, so that `--gdb` is of use without knowing where anything is.
 
+use std::fmt::Write;
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use drupe_engine::Home;
+use drupe_engine::{Error, Home};
 
-/// Writes the script for a guest that waits on `port` and returns its path.
-///
-/// The kernel's symbols are valid from its first instruction on, where the guest waits. Those of
-/// the program are added when it has a fixed place.
+/// Refuses a port that somebody listens on.
+pub fn check_port(port: u16) -> Result<()> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop).map_err(|error| {
+        Error::new(format!("the debugger's port {port} cannot be used"))
+            .because(error)
+            .hint("choose another one with --gdb PORT")
+            .into()
+    })
+}
+
+/// Writes the script for a guest that waits on `port` and returns its path. It goes on to where
+/// the first program is loaded and stops there, with the symbols of kernel, program and dynamic
+/// linker at their places: the kernel moves itself at its start, programs are put anywhere.
 pub fn write_script(
     home: &Home,
     port: u16,
@@ -17,16 +28,34 @@ pub fn write_script(
     program: Option<&Path>,
 ) -> Result<PathBuf> {
     let script = home.folder("gdb")?.join(format!("{port}.gdb"));
-    let quoted = |path: &Path| format!("\"{}\"", path.display());
-    let mut text = String::from("set confirm off\nset architecture i386:x86-64\n");
-    text += &format!("symbol-file {}\n", quoted(kernel));
+    // The debugger may be started elsewhere.
+    let quoted = |path: &Path| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        format!("\"{}\"", path.display())
+    };
+    let kernel = quoted(kernel);
+    let mut text = format!(
+        "set confirm off\n\
+         set pagination off\n\
+         set architecture i386:x86-64\n\
+         symbol-file {kernel}\n\
+         target remote 127.0.0.1:{port}\n\
+         thbreak *drupe_kernel_moves\n\
+         continue\n\
+         symbol-file\n\
+         symbol-file {kernel} -o $rax\n\
+         thbreak *drupe_program_loaded\n\
+         continue\n"
+    );
     if let Some(program) = program
         && let Ok(Ok(elf)) = drupe_roots::ElfFile::open(program)
-        && !elf.is_shared
     {
-        text += &format!("add-symbol-file {}\n", quoted(program));
+        let _ = writeln!(text, "add-symbol-file {} -o $rdi", quoted(program));
+        if let Some(linker) = elf.interpreter.as_deref() {
+            let _ = writeln!(text, "add-symbol-file {} -o $rsi", quoted(linker));
+        }
     }
-    text += &format!("target remote 127.0.0.1:{port}\n");
+    text += "echo The program is loaded. Breakpoints in it: hbreak main, then continue.\\n\n";
     fs::write(&script, text).with_context(|| format!("cannot write {}", script.display()))?;
     Ok(script)
 }

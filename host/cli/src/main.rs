@@ -7,7 +7,9 @@ mod build;
 mod click;
 mod doctor;
 mod gdb;
+mod prune;
 mod run;
+mod syscalls;
 mod terminal;
 mod values;
 
@@ -29,6 +31,8 @@ enum Command {
     Build(build::Build),
     Click(click::Click),
     Doctor(doctor::Doctor),
+    Syscalls(syscalls::Syscalls),
+    Prune(prune::Prune),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +52,8 @@ fn main() -> ExitCode {
         Command::Build(build) => build.execute(),
         Command::Click(click) => Ok(click.execute()),
         Command::Doctor(doctor) => doctor.execute(),
+        Command::Syscalls(syscalls) => syscalls.execute(),
+        Command::Prune(prune) => prune.execute(),
     };
     let code = exit_code(&result);
     if let Err(error) = result {

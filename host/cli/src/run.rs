@@ -1,6 +1,7 @@
 //! `drupe run`.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -13,15 +14,14 @@ use anyhow::{Context, Result};
 use clap::{ArgAction, Args, ValueEnum};
 use drupe_engine::attach::{End, Options, attach};
 use drupe_engine::provider::{Capability, Machine, Process, Provider, Qemu, Streams, check};
-use drupe_engine::{
-    Configuration, Error, Home, Kernel, Launch, NetworkSettings, Published, Root, Settings, Source,
-};
+use drupe_engine::{Configuration, Error, Home, Kernel, Launch, Root, Settings, Source};
 
 use crate::values::{parse_size, parse_time, variables};
 use crate::{gdb, terminal};
 
-/// Ctrl-C, a terminal that changes its size, a terminal that goes away, a polite end.
-const SIGNALS: &[i32] = &[1, 2, 15, drupe_engine::attach::WINDOW_CHANGED];
+/// A terminal that goes away, Ctrl-C, a question what the guest does, a polite end, a terminal that
+/// changes its size.
+const SIGNALS: &[i32] = &[1, 2, 3, 15, drupe_engine::attach::WINDOW_CHANGED];
 
 /// Run a program as a unikernel
 #[derive(Args)]
@@ -62,14 +62,6 @@ pub struct Run {
     #[arg(short, long)]
     tty: bool,
 
-    /// Let a port of this host lead to one of the guest: 8080:80, 127.0.0.1:53:53/udp
-    #[arg(short, long, value_name = "[ADDRESS:]HOST:GUEST[/udp]")]
-    publish: Vec<Published>,
-
-    /// Network of the guest; user on process, none on qemu without published ports
-    #[arg(long, value_enum)]
-    network: Option<NetworkName>,
-
     /// Add a file or folder of the host at its place
     #[arg(long, value_name = "PATH")]
     include: Vec<PathBuf>,
@@ -82,9 +74,9 @@ pub struct Run {
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
 
-    /// Show every system call of the program
-    #[arg(long)]
-    strace: bool,
+    /// Show every system call of the program, or write them to a file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    strace: Option<Option<PathBuf>>,
 
     /// Wait for a debugger on this TCP port
     #[arg(long, value_name = "PORT")]
@@ -110,14 +102,6 @@ enum ProviderName {
     Qemu,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum NetworkName {
-    /// A gateway of its own: the guest reaches others, others reach published ports
-    User,
-    /// None but its loopback interface
-    None,
-}
-
 #[derive(Clone, Copy, ValueEnum)]
 enum MachineName {
     Microvm,
@@ -135,6 +119,9 @@ impl Run {
         }
         let provider = self.provider();
         check(provider.as_ref(), self.memory, &self.capabilities())?;
+        if let Some(port) = self.gdb {
+            gdb::check_port(port)?;
+        }
         if self.verbose > 0 {
             eprintln!("drupe: {}: {}", provider.name(), provider.probe()?);
         }
@@ -145,6 +132,8 @@ impl Run {
         for variable in self.variables()? {
             source.settings.set_variable(variable);
         }
+        // Before anything takes long: it may not be writable.
+        let strace = self.strace_file()?;
         let root = source.root(&home, &progress)?;
         let kernel = match &self.kernel {
             Some(file) => Kernel::from_file(file)?,
@@ -158,25 +147,10 @@ impl Run {
             kernel,
             configuration: self.configuration(&root, source.settings),
             root: Some(root.open()?),
-            streams: self.streams()?,
-            network: self.network()?,
+            streams: self.streams(strace)?,
             gdb: self.gdb,
         };
         self.attach(provider.as_ref(), launch)
-    }
-
-    /// The guest's network.
-    fn network(&self) -> Result<Option<NetworkSettings>> {
-        let quiet = matches!(self.provider, ProviderName::Qemu) && self.publish.is_empty();
-        let default = if quiet { NetworkName::None } else { NetworkName::User };
-        if self.network.unwrap_or(default) == NetworkName::None {
-            if self.publish.is_empty() {
-                return Ok(None);
-            }
-            let error = Error::new("a guest without network cannot have published ports");
-            return Err(error.hint("leave out -p or --network none").into());
-        }
-        Ok(Some(NetworkSettings { published: self.publish.clone(), ..Default::default() }))
     }
 
     /// Starts the instance and stays until it ends.
@@ -189,8 +163,12 @@ impl Run {
         } else {
             None
         };
-        let options =
-            Options { timeout: self.timeout, level: self.level(), signals: Some(&signals) };
+        let options = Options {
+            timeout: self.timeout,
+            level: self.level(),
+            signals: Some(&signals),
+            is_raw: raw.is_some(),
+        };
         let end = attach(instance, &options);
         drop(raw);
         Ok(match end? {
@@ -253,7 +231,8 @@ impl Run {
             user: root.user,
             limits: Limits { memory: self.memory, cpus: self.cpus },
             terminal,
-            trace: Trace { syscalls: self.strace, log_level: self.level() as u8 },
+            input: self.interactive,
+            trace: Trace { syscalls: self.strace.is_some(), log_level: self.level() as u8 },
             ..Configuration::default()
         }
     }
@@ -262,7 +241,14 @@ impl Run {
         Level::from_number(self.verbose.saturating_add(1))
     }
 
-    fn streams(&self) -> Result<Streams> {
+    /// Where traces go, if it is a file.
+    fn strace_file(&self) -> Result<Option<File>> {
+        let Some(Some(path)) = &self.strace else { return Ok(None) };
+        let file = File::create(path);
+        Ok(Some(file.with_context(|| format!("cannot write the trace to {}", path.display()))?))
+    }
+
+    fn streams(&self, strace: Option<File>) -> Result<Streams> {
         let copy = |descriptor: std::os::fd::BorrowedFd<'_>| {
             descriptor.try_clone_to_owned().context("cannot use a standard stream")
         };
@@ -270,6 +256,7 @@ impl Run {
             input: self.interactive.then(|| copy(std::io::stdin().as_fd())).transpose()?,
             output: copy(std::io::stdout().as_fd())?,
             error: copy(std::io::stderr().as_fd())?,
+            trace: strace.map(Into::into),
         })
     }
 }

@@ -4,9 +4,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::time::SystemTime;
 
-use abi_guest::{
-    Builder, Descriptors, Limits, Network, NetworkFact, PAGE_SIZE, Terminal, Trace, User,
-};
+use abi_guest::{Builder, Descriptors, Limits, PAGE_SIZE, Terminal, Trace, User};
 
 use crate::error::{Context, Result};
 use crate::memory_file;
@@ -30,21 +28,22 @@ pub struct Configuration {
     pub limits: Limits,
     /// The terminal on the standard streams, if they are one.
     pub terminal: Option<Terminal>,
+    /// Whether standard input is sent to it.
+    pub input: bool,
     /// What to trace.
     pub trace: Trace,
-    /// Its network interfaces; the provider of an instance fills this in.
-    pub networks: Vec<(Network, Vec<NetworkFact>)>,
 }
 
 impl Configuration {
     /// The boot module with this configuration and `root` (an EROFS image), as a sealed memory
-    /// file. `descriptors` are for a hosted guest.
+    /// file. With `descriptors`, which are for a hosted guest, the image is not part of the file:
+    /// the guest maps it behind the module by its descriptor.
     ///
     /// # Errors
     /// When arguments and environment are too large, or the host has no memory for it.
     pub fn module(
         &self,
-        mut root: Option<&mut File>,
+        root: Option<&mut File>,
         descriptors: Option<Descriptors>,
     ) -> Result<OwnedFd> {
         let mut builder = Builder::new();
@@ -65,20 +64,21 @@ impl Configuration {
         if let Some(terminal) = self.terminal {
             builder.terminal(terminal);
         }
-        for (network, facts) in &self.networks {
-            builder.network(network, facts);
+        if self.input {
+            builder.input();
         }
         if let Some(descriptors) = descriptors {
             builder.descriptors(descriptors);
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         builder.realtime(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
-        let root_length = match &mut root {
+        let root_length = match &root {
             Some(file) => Some(file.metadata().context(|| "cannot read the root image")?.len()),
             None => None,
         };
         let head = builder.head(root_length).context(|| "the program cannot be started")?;
-        memory_file::sealed("drupe-module", &head, root, PAGE_SIZE as u64)
+        let copied = root.filter(|_| descriptors.is_none());
+        memory_file::sealed("drupe-module", &head, copied, PAGE_SIZE as u64)
             .context(|| "cannot put the root image into memory")
     }
 }

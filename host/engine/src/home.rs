@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 
 /// The one folder that holds drupe's caches and state. It can be moved or deleted as a whole.
 #[derive(Clone, Debug)]
@@ -49,11 +49,8 @@ impl Home {
     /// When it cannot be created.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.path.join(name);
-        fs::create_dir_all(&folder).map_err(|error| {
-            Error::new(format!("cannot create {}", folder.display()))
-                .because(error)
-                .hint("set DRUPE_HOME to a folder that drupe may write to")
-        })?;
+        fs::create_dir_all(&folder)
+            .map_err(|error| unwritable(format!("cannot create {}", folder.display()), error))?;
         Ok(folder)
     }
 
@@ -86,7 +83,30 @@ pub(crate) fn unfinished(path: &Path) -> PathBuf {
 /// Writes `path` so that other processes see either the old file or the whole new one.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let unfinished = unfinished(path);
-    fs::write(&unfinished, bytes)
-        .and_then(|()| fs::rename(&unfinished, path))
-        .context(|| format!("cannot write {}", path.display()))
+    fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, path)).map_err(|error| {
+        let _ = fs::remove_file(&unfinished);
+        unwritable(format!("cannot write {}", path.display()), error)
+    })
+}
+
+/// The error for something in the home that cannot be written: `message` says what.
+pub(crate) fn unwritable(message: String, error: std::io::Error) -> Error {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    let hint = match error.kind() {
+        StorageFull | QuotaExceeded => {
+            "make room there (drupe prune removes what can be made again), or set DRUPE_HOME to a \
+             folder on another disk"
+        }
+        _ => "set DRUPE_HOME to a folder that drupe may write to",
+    };
+    Error::new(message).because(error).hint(hint)
+}
+
+/// Whether the process that has made up the name of an [unfinished] file is gone.
+pub(crate) fn writer_is_gone(path: &Path) -> bool {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let writer = name.rsplit('.').next().and_then(|part| part.split('-').next());
+    let Some(writer) = writer.and_then(|number| number.parse().ok()) else { return false };
+    let Some(writer) = rustix::process::Pid::from_raw(writer) else { return false };
+    rustix::process::test_kill_process(writer) == Err(rustix::io::Errno::SRCH)
 }

@@ -10,6 +10,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use abi_guest::User;
 use drupe_roots::{Options, Selection, Source, select, select_folder, write_image};
@@ -18,10 +19,10 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Context, Error, Result};
 use crate::home::{Home, unfinished, write_whole};
-use crate::images;
+use crate::{images, keep};
 
 /// First word of a recipe; another one is another format or another way of selecting.
-const FORMAT: &[u8] = b"drupe-recipe-2";
+pub(crate) const FORMAT: &[u8] = b"drupe-recipe-2";
 
 /// A root that is ready to be started from.
 #[derive(Clone, Debug)]
@@ -147,6 +148,9 @@ impl Origin {
         let folder = home.folder("roots")?;
         let recipe_file = folder.join(format!("{}.recipe", self.key()));
         if let Some(root) = fs::read(&recipe_file).ok().and_then(|bytes| valid(&bytes, &folder)) {
+            // Images that are used are kept; that this cannot be noted is no reason to fail.
+            let file = File::options().write(true).open(&recipe_file);
+            let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
             return Ok(root);
         }
         let parts = self.parts(home)?;
@@ -165,6 +169,7 @@ impl Origin {
         }
         recipe.extend(states);
         write_whole(&recipe_file, &recipe)?;
+        keep::prune(home, keep::ROOTS_KEPT)?;
         Ok(Root { image: folder.join(image), program, user })
     }
 }
@@ -189,7 +194,7 @@ pub(crate) fn store(
     });
     stored.map_err(|error| {
         let _ = fs::remove_file(&unfinished);
-        Error::new(format!("cannot make a root image in {}", folder.display())).because(error)
+        crate::home::unwritable(format!("cannot make a root image in {}", folder.display()), error)
     })
 }
 
@@ -231,6 +236,14 @@ fn fingerprint(path: &Path) -> String {
         ),
         Err(_) => "absent".to_owned(),
     }
+}
+
+/// The file name of a recipe's image.
+pub(crate) fn image_of(recipe: &[u8]) -> Option<PathBuf> {
+    let mut fields = recipe.split(|byte| *byte == 0);
+    let is_recipe = fields.next() == Some(FORMAT);
+    let name = PathBuf::from(OsString::from_vec(fields.next()?.to_vec()));
+    (is_recipe && name.components().count() == 1).then_some(name)
 }
 
 /// The root of a recipe, if all that it depends on is unchanged.

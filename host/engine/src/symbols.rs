@@ -1,7 +1,13 @@
 //! Names and source lines for addresses in a kernel.
 
 use std::fmt::Write;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
+
+use elf::ElfBytes;
+use elf::abi::PT_LOAD;
+use elf::endian::LittleEndian;
 
 /// A backtrace as text, a line per function, innermost first. Addresses are relative to the
 /// start of the kernel's image; `first_is_exact` when the first is no return address.
@@ -12,17 +18,36 @@ pub fn backtrace(
 ) -> String {
     let mut text = String::new();
     let loader = addr2line::Loader::new(kernel);
+    // A virtual machine's kernel is linked for where it is loaded.
+    let start = loader.as_ref().map_or(0, |_| image_start(kernel));
     for (number, address) in addresses.enumerate() {
         let _ = write!(text, "  {number:>2}: {address:#010x}");
         // A return address points behind its call, perhaps into the next function.
         let is_exact = number == 0 && first_is_exact;
         let probe = if is_exact { address } else { address.saturating_sub(1) };
+        let probe = probe.wrapping_add(start);
         match &loader {
             Ok(loader) => describe(loader, probe, &mut text),
             Err(_) => text.push('\n'),
         }
     }
     text
+}
+
+/// The lowest address that the kernel is linked for.
+fn image_start(kernel: &Path) -> u64 {
+    let mut head = Vec::new();
+    // The headers that are needed stand at the start; the section headers stand elsewhere.
+    let read = File::open(kernel).and_then(|file| file.take(4096).read_to_end(&mut head));
+    if read.is_err() || head.len() < 64 {
+        return 0;
+    }
+    head[40..48].fill(0);
+    head[60..64].fill(0);
+    let file = ElfBytes::<LittleEndian>::minimal_parse(&head).ok();
+    let segments = file.as_ref().and_then(ElfBytes::segments);
+    let loaded = segments.into_iter().flatten().filter(|segment| segment.p_type == PT_LOAD);
+    loaded.map(|segment| segment.p_vaddr & !0xfff).min().unwrap_or(0)
 }
 
 fn describe(loader: &addr2line::Loader, probe: u64, text: &mut String) {

@@ -136,6 +136,30 @@ impl Supervised {
         self.is_isolated
     }
 
+    /// Sends a signal to every thread of the program's processes; those that end meanwhile are
+    /// missed.
+    ///
+    /// # Errors
+    /// When this host's `/proc` does not tell which processes there are.
+    pub fn signal_threads(&self, signal: i32) -> io::Result<()> {
+        let supervisor = self.pid.as_raw_nonzero();
+        let children =
+            std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"))?;
+        for process in children.split_whitespace().filter_map(|word| word.parse::<i32>().ok()) {
+            let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { continue };
+            for thread in threads.flatten() {
+                let name = thread.file_name();
+                let Some(thread) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                    continue;
+                };
+                // SAFETY: sends a signal to a thread of a process that the supervisor, which is
+                // ours, has not reaped, or to nobody.
+                unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) };
+            }
+        }
+        Ok(())
+    }
+
     /// Kills every process of the tree and waits until they are gone.
     pub fn kill(&mut self) {
         if self.is_reaped {

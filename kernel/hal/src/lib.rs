@@ -22,6 +22,7 @@
 extern crate alloc;
 
 mod context;
+mod debugger;
 mod per_cpu;
 mod space;
 mod user;
@@ -32,6 +33,7 @@ pub use abi_report::Kind as Report;
 pub use arch::Registers;
 pub use arch::clock_code::Data as ClockData;
 pub use context::{Access, Cause, Exception, UserContext, UserExit};
+pub use debugger::drupe_program_loaded;
 pub use per_cpu::{PerCpu, Slot};
 pub use space::{
     AddressSpace, Backing, MapError, PAGE_SIZE, PhysAddr, Protection, Range, UserFault,
@@ -97,6 +99,10 @@ platform_interface! { $
     /// Sends one frame to the host; a payload longer than [`abi_report::MAX_PAYLOAD`] is cut.
     /// Works in every state, also while the kernel is dying.
     fn report(kind: Report, flags: u8, payload: &[u8]);
+    /// Takes bytes that the host has sent on the control channel; gives their number, 0: none
+    /// are there now, and a device event tells of the next. `buffer` has room for a whole frame
+    /// ([`abi_report::MAX_TO_GUEST`] and its head). One task calls it.
+    fn control_read(buffer: &mut [u8]) -> usize;
     /// Nanoseconds since an arbitrary start; never goes back, the same on all vCPUs.
     fn monotonic() -> u64;
     /// Nanoseconds since 1970.
@@ -184,9 +190,10 @@ platform_interface! { $
 }
 
 pub use symbols::{
-    barrier_all, calls_served, context_run, context_save, device_events, entropy, exit, image_base,
-    monotonic, physical_window, programs_have_gs, realtime, report, space_activate, space_create,
-    space_destroy, space_discard, space_fork, space_kept, space_map, space_move, space_protect,
-    space_resident, space_unmap, stack_allocate, stack_free, user_clock, user_compare_exchange,
-    vcpu_count, vcpu_current, vcpu_kick, vcpu_relax, vcpu_start, vcpu_timer, vcpu_wait,
+    barrier_all, calls_served, context_run, context_save, control_read, device_events, entropy,
+    exit, image_base, monotonic, physical_window, programs_have_gs, realtime, report,
+    space_activate, space_create, space_destroy, space_discard, space_fork, space_kept, space_map,
+    space_move, space_protect, space_resident, space_unmap, stack_allocate, stack_free, user_clock,
+    user_compare_exchange, vcpu_count, vcpu_current, vcpu_kick, vcpu_relax, vcpu_start, vcpu_timer,
+    vcpu_wait,
 };

@@ -5,31 +5,27 @@
 
 extern crate alloc;
 
-mod network;
 mod panic;
 
 use alloc::vec::Vec;
+
+pub use panic::last_words;
 
 use abi_guest::{Config, RootSource};
 use hal::{Boot, PhysAddr};
 use linux::Configuration;
 
-pub use network::{Drivers, Opened};
-
 #[global_allocator]
 static HEAP: mm::Heap = mm::Heap;
 
-/// The kernel's main function on the first vCPU, with the drivers of the platform.
-pub fn main(boot: Boot, drivers: Drivers) -> ! {
+/// The kernel's main function on the first vCPU.
+pub fn main(boot: Boot) -> ! {
     let config = match Config::parse(boot.module) {
         Ok(config) => config,
         Err(error) => panic!("{error}"),
     };
     let configuration = configuration(&boot, &config);
-    sched::start(move || {
-        network::start(&config, &drivers);
-        linux::start(configuration);
-    })
+    sched::start(move || linux::start(configuration))
 }
 
 fn configuration(boot: &Boot, config: &Config<'static>) -> Configuration {
@@ -52,6 +48,8 @@ fn configuration(boot: &Boot, config: &Config<'static>) -> Configuration {
         host_name: config.host_name.to_vec(),
         user: (config.user.uid, config.user.gid),
         seed: config.seed,
+        terminal: config.terminal.map(|terminal| (terminal.rows, terminal.columns)),
+        input: config.input,
         trace_syscalls: config.trace.syscalls,
         log_level: config.trace.log_level,
     }

@@ -22,8 +22,20 @@ fn panic(info: &PanicInfo<'_>) -> ! {
             format!("{} at {}:{}", info.message(), place.0, place.1).as_bytes(),
         );
         backtrace();
+        last_words();
     }
     hal::exit(KERNEL_DIED)
+}
+
+/// What a platform calls when its kernel meets a trap that it has no use for, after its report
+/// and before the end; and when the host asks a kernel that does not answer.
+pub fn last_words() {
+    static SPEAKING: AtomicBool = AtomicBool::new(false);
+    // Whoever fails while speaking is silent.
+    if !SPEAKING.swap(true, Ordering::SeqCst) {
+        linux::dump(true);
+        SPEAKING.store(false, Ordering::SeqCst);
+    }
 }
 
 /// Reports the return addresses on the running stack.

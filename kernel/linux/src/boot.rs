@@ -19,7 +19,7 @@ use crate::frames::MEMORY;
 use crate::process::{Identity, NewProcess, Process, next_pid};
 use crate::signal::{ProcessSignals, ThreadSignals};
 use crate::thread::{NewThread, Thread};
-use crate::{procfs, random, report, syscall, system, terminal, time};
+use crate::{control, procfs, random, report, syscall, system, terminal, time};
 
 /// What the personality is told at the start.
 pub struct Configuration {
@@ -39,6 +39,10 @@ pub struct Configuration {
     pub user: (u32, u32),
     /// Seed of the random generator.
     pub seed: [u8; 32],
+    /// Rows and columns of the terminal on the standard streams, if they are one.
+    pub terminal: Option<(u16, u16)>,
+    /// Whether the host sends standard input.
+    pub input: bool,
     /// Whether to trace system calls.
     pub trace_syscalls: bool,
     /// Messages up to this level are reported.
@@ -137,25 +141,6 @@ fn make_devices(context: &Context<'_>) {
     let _ = context.make(None, b"/tmp", NewKind::Directory, 0o1777);
 }
 
-/// Tells programs about the network in the files where they look.
-fn describe_network(context: &Context<'_>) {
-    let dns = net_service::shared().config().dns.clone();
-    if !dns.servers.is_empty() {
-        let mut text = String::new();
-        for (_, server) in &dns.servers {
-            text += &format!("nameserver {server}\n");
-        }
-        let _ = context.make(None, b"/etc", NewKind::Directory, 0o755);
-        let _ = file::put_file(context, b"/etc/resolv.conf", text.as_bytes());
-    }
-    if context.resolve(None, b"/etc/hosts", Final::Follow, Resolve::default()).is_err() {
-        let _ = context.make(None, b"/etc", NewKind::Directory, 0o755);
-        let names = String::from_utf8_lossy(&system::host_name()).into_owned();
-        let text = format!("127.0.0.1 localhost {names}\n::1 localhost ip6-localhost\n");
-        let _ = file::put_file(context, b"/etc/hosts", text.as_bytes());
-    }
-}
-
 fn try_start(configuration: Configuration) -> Result<(), Refusal> {
     let root = root_file_system(&configuration)?;
     file::set_memory_files(new_tmpfs(0o700));
@@ -165,7 +150,6 @@ fn try_start(configuration: Configuration) -> Result<(), Refusal> {
     // Nothing that the system makes is subject to a umask.
     let umask = context.set_umask(0);
     context.with(&privileged, make_devices);
-    context.with(&privileged, describe_network);
     let names = context.with(&privileged, |context| {
         context.resolve(None, b"/dev/pts", Final::Follow, Resolve::default())
     });
@@ -222,7 +206,11 @@ fn try_start(configuration: Configuration) -> Result<(), Refusal> {
     })
     .map_err(|_| no_memory())?;
     sched::set_space(None);
-    let files = file::standard_streams().map_err(|_| no_memory())?;
+    let null = context.with(&privileged, |context| {
+        context.resolve(None, b"/dev/null", Final::Follow, Resolve::default())
+    });
+    let (files, input) = control::streams(configuration.terminal, configuration.input, null.ok())
+        .map_err(|_| no_memory())?;
     let mut name = [0; 16];
     let short = prepared.short_name();
     let length = short.len().min(15);
@@ -239,6 +227,7 @@ fn try_start(configuration: Configuration) -> Result<(), Refusal> {
         clear_on_exit: 0,
     };
     let (_, task) = Thread::create(new, registers).ok_or_else(no_memory)?;
+    control::start(input).ok_or_else(no_memory)?;
     task.begin();
     Ok(())
 }

@@ -17,6 +17,8 @@ extern crate alloc;
 
 mod abi;
 mod boot;
+mod control;
+mod dump;
 mod error;
 mod exec;
 mod file;
@@ -39,3 +41,4 @@ mod time;
 mod user;
 
 pub use boot::{Configuration, start};
+pub use dump::everything as dump;

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use hal::Report;
 
+use crate::dump::Place;
 use crate::signal::Info;
 use crate::thread::Thread;
 
@@ -16,6 +17,8 @@ pub enum Level {
     Error = 0,
     /// Something is missing or limited.
     Warning = 1,
+    /// What a user may want to know.
+    Information = 2,
     /// For developers of the kernel.
     Debug = 3,
 }
@@ -45,21 +48,31 @@ fn name(thread: &Thread) -> String {
     String::from_utf8_lossy(&name[..length]).into_owned()
 }
 
-/// Reports a signal that ends a process because of a fault.
+/// Reports a signal that ends a process because of a fault; one that somebody sent to end it (SIGQUIT)
+/// is no fault.
 pub fn fatal_signal(thread: &Thread, signal: u8, info: &Info) {
+    use crate::signal::number::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+    if !matches!(signal, SIGABRT | SIGBUS | SIGFPE | SIGILL | SIGSEGV | SIGSYS | SIGTRAP) {
+        return;
+    }
     let registers = sched::context().registers;
     let address = u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|index| info.fields[index]));
     let about = match signal {
-        crate::signal::number::SIGSEGV | crate::signal::number::SIGBUS => {
+        SIGSEGV | SIGBUS => {
             format!(", address {address:#x}")
         }
         _ => String::new(),
     };
     let text = format!(
-        "process {} ({}) ends by signal {signal}{about}: instruction {:#x}, stack {:#x}",
+        "process {} ({}) ends by signal {signal}{about}: instruction {:#x}{}, stack {:#x}",
         thread.process.pid,
         name(thread),
         registers.rip,
+        Place {
+            memory: &thread.memory(),
+            root: &thread.context().places().0,
+            address: registers.rip
+        },
         registers.rsp,
     );
     log(Level::Warning, &text);

@@ -262,9 +262,6 @@ pub trait Source {
     /// Fills `bytes` as [`get`](Self::get) would, without taking anything.
     fn look(&self, bytes: &mut [u8]) -> Result<usize>;
 
-    /// Leaves out bytes that [`look`](Self::look) has shown.
-    fn skip(&mut self, count: usize);
-
     /// Fills part of a frame run that the caller holds.
     fn get_frames(&mut self, to: PhysAddr, length: usize) -> Result<usize>;
 }
@@ -300,14 +297,6 @@ impl Source for Buffer {
 
     fn look(&self, bytes: &mut [u8]) -> Result<usize> {
         self.clone().get(bytes)
-    }
-
-    fn skip(&mut self, count: usize) {
-        let mut left = count;
-        while let Some((_, length)) = self.piece(left).filter(|_| left > 0) {
-            self.advance(length);
-            left -= length;
-        }
     }
 
     fn get_frames(&mut self, to: PhysAddr, length: usize) -> Result<usize> {
@@ -369,10 +358,6 @@ impl Source for Bytes<'_> {
 
     fn look(&self, bytes: &mut [u8]) -> Result<usize> {
         Bytes(self.0).get(bytes)
-    }
-
-    fn skip(&mut self, count: usize) {
-        self.0 = &self.0[count.min(self.0.len())..];
     }
 
     fn get_frames(&mut self, to: PhysAddr, length: usize) -> Result<usize> {

@@ -1,36 +1,49 @@
-//! Devices: who looks at them when they ask for it.
+//! Device events: how what a device has to say reaches whoever serves it.
+//!
+//! A platform counts events per vCPU, in interrupt context, and does no more. The vCPU notices
+//! at its next yield point that leads out of a program or of waiting, and calls the registered
+//! handlers there. They do little: wake a task, most of all.
 
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use hal::{PerCpu, per_cpu};
 use spin::Once;
 
-/// The most subsystems with devices.
-const MOST: usize = 4;
+/// The most handlers.
+const MOST: usize = 8;
 
-static HOOKS: [Once<fn()>; MOST] = [const { Once::new() }; MOST];
-static COUNT: AtomicUsize = AtomicUsize::new(0);
+static HANDLERS: [Once<fn()>; MOST] = [const { Once::new() }; MOST];
 
-/// The events of each vCPU that were dealt with.
+/// How many events each vCPU has dealt with.
 static SEEN: PerCpu<AtomicU64> = per_cpu!(AtomicU64::new(0));
 
-/// Has `hook` called after devices asked for attention on a vCPU ([`hal::device_events`]): by that
-/// vCPU, at a yield point, without locks held. It must not sleep.
-pub fn on_device_event(hook: fn()) {
-    let index = COUNT.fetch_add(1, Ordering::Relaxed);
-    match HOOKS.get(index) {
-        Some(slot) => {
-            slot.call_once(|| hook);
+/// Calls `handler` after each device event, on the vCPU that noticed it, without locks held.
+///
+/// # Panics
+/// When more than eight are registered.
+pub fn on_device_event(handler: fn()) {
+    for place in &HANDLERS {
+        let mut placed = false;
+        place.call_once(|| {
+            placed = true;
+            handler
+        });
+        if placed {
+            return;
         }
-        None => panic!("more than {MOST} subsystems have devices"),
     }
+    panic!("too many handlers of device events");
 }
 
-/// Calls the hooks if a device of this vCPU asked for attention.
-pub(crate) fn run() {
-    let events = hal::device_events();
-    if SEEN.this().swap(events, Ordering::Relaxed) == events {
-        return;
+/// Calls the handlers if there were device events on this vCPU.
+#[inline]
+pub(crate) fn serve() {
+    let now = hal::device_events();
+    let seen = SEEN.this();
+    if seen.load(Ordering::Relaxed) != now {
+        seen.store(now, Ordering::Relaxed);
+        for handler in HANDLERS.iter().map_while(Once::get) {
+            handler();
+        }
     }
-    HOOKS.iter().filter_map(Once::get).for_each(|hook| hook());
 }

@@ -45,8 +45,8 @@ fn further() -> ! {
 fn idle() -> ! {
     let here = 1u64 << hal::vcpu_current();
     loop {
+        device::serve();
         timer::run();
-        device::run();
         if let Some(task) = queue::next() {
             switch::run_from_idle(task);
             continue;

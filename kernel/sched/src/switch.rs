@@ -234,11 +234,11 @@ pub fn run_user() -> UserExit {
     task::context().run()
 }
 
-/// What follows [`UserExit::Interrupted`]: expired timers run, devices are looked at, and others
-/// run, if the slice is over.
+/// What follows [`UserExit::Interrupted`]: devices are served and expired timers run, and others, if
+/// the slice is over.
 pub fn preempt() {
+    device::serve();
     timer::run();
-    device::run();
     let now = hal::monotonic();
     let since = CPUS.this().since.load(Ordering::Relaxed);
     if queue::waiting_here() > 0 && now >= since.saturating_add(SLICE) {

@@ -10,7 +10,7 @@ use core::num::NonZeroUsize;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
-use arch::StackPointer;
+use arch::{Registers, StackPointer};
 use hal::{AddressSpace, UserContext};
 use lock::SpinLock;
 use trace::Event;
@@ -76,6 +76,22 @@ static ALL: SpinLock<BTreeMap<u64, Weak<Task>>> = SpinLock::new(rank::TASKS, BTr
 /// All tasks that live now.
 pub fn all() -> alloc::vec::Vec<Arc<Task>> {
     ALL.lock().values().filter_map(Weak::upgrade).collect()
+}
+
+/// Calls `with` for each task that lives now, as far as that is possible without waiting: for a
+/// kernel that is dying.
+pub fn try_each(mut with: impl FnMut(&Task)) {
+    // Long enough for another vCPU to finish what it does with the list.
+    const PATIENCE: usize = 100_000;
+    let Some(all) = (0..PATIENCE).find_map(|_| ALL.try_lock()) else { return };
+    for task in all.values() {
+        // A task whose last owner is about to go is not worth looking at. The count is given
+        // back without dropping the task here, where the list is locked.
+        if let Some(task) = task.upgrade() {
+            with(&task);
+            core::mem::forget(task);
+        }
+    }
 }
 
 /// The running task.
@@ -332,19 +348,49 @@ impl Task {
         base..base + self.stack.1
     }
 
-    /// The frame pointer of a parked task, for backtraces; it may run on meanwhile, so the frames
-    /// are to be read with care.
-    pub fn saved_frame(&self) -> usize {
-        // SAFETY: reads a word of the task's stack, which lives as long as the task; the saved
-        // frame pointer is the last of the six words that the switch pushed.
-        unsafe {
-            let pointer = *self.stack_pointer.get();
-            let range = self.stack_range();
-            if !range.contains(&(pointer as usize)) || !range.contains(&(pointer as usize + 56)) {
-                return 0;
-            }
-            pointer.cast::<usize>().add(5).read_volatile()
+    /// The vCPU that it runs on at this moment, if it does.
+    pub fn runs_on(&self) -> Option<usize> {
+        let vcpu = self.vcpu();
+        switch::runs_on(self, vcpu).then_some(vcpu)
+    }
+
+    /// Calls `with` with the return addresses on the stack of a task that does not run,
+    /// innermost first. If it runs meanwhile they may be wrong, but nothing worse happens.
+    pub fn backtrace(&self, mut with: impl FnMut(usize)) {
+        let range = self.stack_range();
+        let holds = |address: usize| {
+            range.contains(&address) && address + 16 <= range.end && address.is_multiple_of(8)
+        };
+        // SAFETY: reads a word that the switch writes.
+        let pointer = unsafe { self.stack_pointer.get().read_volatile() } as usize;
+        // The saved frame pointer is the last of the six words that the switch pushed.
+        let mut at = pointer + 40;
+        if pointer == 0 || !holds(at) {
+            return;
         }
+        loop {
+            // SAFETY: two words of the task's stack, which lives as long as the task.
+            let (next, back) = unsafe {
+                let words = at as *const usize;
+                (words.read_volatile(), words.add(1).read_volatile())
+            };
+            if back == 0 {
+                return;
+            }
+            with(back);
+            if next <= at || !holds(next) {
+                return;
+            }
+            at = next;
+        }
+    }
+
+    /// The registers of its program when it last came into the kernel; `None`: it runs none.
+    /// Those of a task that runs meanwhile may be torn.
+    pub fn last_registers(&self) -> Option<Registers> {
+        let context = self.context.as_ref()?;
+        // SAFETY: plain numbers of a context that lives as long as the task.
+        Some(unsafe { (&raw const (*context.get()).registers).read_volatile() })
     }
 }
 

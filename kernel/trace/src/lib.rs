@@ -9,8 +9,7 @@
 extern crate alloc;
 
 use alloc::boxed::Box;
-use alloc::string::String;
-use core::fmt::Write;
+use core::fmt::{Display, Formatter, Result, Write};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use hal::{PerCpu, per_cpu};
@@ -92,44 +91,60 @@ fn arch_timestamp() -> u64 {
     hal::monotonic()
 }
 
-/// The events of a vCPU's ring as text, oldest first, a line each.
-pub fn dump(vcpu: usize) -> String {
+/// Writes the newest events of a vCPU's ring, at most `limit`, as text: oldest first, a line
+/// each. Takes no lock and no memory, so that a dying kernel can do it.
+pub fn dump(vcpu: usize, limit: usize, text: &mut dyn Write) {
     let Some(ring) = RINGS.of(vcpu).get() else {
-        return alloc::format!("vcpu {vcpu} has not started\n");
+        let _ = writeln!(text, "trace of vCPU {vcpu}: it has not started");
+        return;
     };
     let next = ring.next.load(Ordering::Relaxed);
-    let mut text = String::new();
-    let _ = writeln!(text, "vcpu {vcpu}, {next} events so far");
+    let shown = limit.min(LENGTH).min(next);
+    let _ = writeln!(text, "trace of vCPU {vcpu}: the last {shown} of {next} events");
     let now = hal::monotonic();
-    for index in next.saturating_sub(LENGTH)..next {
+    for index in next - shown..next {
         let [time, event, a, b] =
             [0, 1, 2, 3].map(|word| ring.events[index % LENGTH][word].load(Ordering::Relaxed));
         let (name, first, second) = Event::describe(event);
         let ago = now.saturating_sub(time) / 1000;
-        let _ = writeln!(text, "-{ago:>9} us {name:<11} {first} {} {second} {}", b_or(a), b_or(b));
+        let (a, b) = (Number(a), Number(b));
+        let _ = writeln!(text, "  -{ago:>9} us {name:<11} {first} {a} {second} {b}");
     }
-    text
 }
 
 /// Small numbers read best in decimal, addresses in hexadecimal.
-fn b_or(value: u64) -> String {
-    if value < 1 << 20 { alloc::format!("{value}") } else { alloc::format!("{value:#x}") }
+struct Number(u64);
+
+impl Display for Number {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self.0 {
+            small @ ..0x10_0000 => write!(f, "{small}"),
+            // Failures are small negative numbers.
+            error if error > u64::MAX - 4096 => write!(f, "{}", error as i64),
+            other => write!(f, "{other:#x}"),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::String;
+
     use super::*;
 
     #[test]
     fn a_ring_keeps_the_newest() {
         plat_test::become_vcpu(3);
         record(Event::Wake, 0, 0);
-        assert!(dump(3).contains("not started"));
+        let mut text = String::new();
+        dump(3, usize::MAX, &mut text);
+        assert!(text.contains("not started"), "{text}");
         start();
         for number in 0..LENGTH as u64 + 10 {
             record(Event::Wake, number, 0);
         }
-        let text = dump(3);
+        let mut text = String::new();
+        dump(3, usize::MAX, &mut text);
         assert_eq!(text.lines().count(), LENGTH + 1);
         assert!(text.contains("task 265") && !text.contains("task 9 "), "{text}");
     }

@@ -13,8 +13,8 @@ use crate::process::{check, on_path};
 
 /// The families in the order in which a kernel learns them.
 const FAMILIES: &[&str] = &[
-    "basic", "memory", "file", "event", "thread", "signal", "process", "socket", "inet",
-    "terminal", "system",
+    "basic", "memory", "file", "event", "thread", "signal", "process", "socket", "terminal",
+    "system",
 ];
 
 const SOURCES: &str = "tests/linux";

@@ -1,8 +1,16 @@
 //! What the tests of the command share.
 #![allow(dead_code)]
 
+pub mod terminal;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+/// The providers that this host has. Without QEMU, `cargo xtask test` says what it skips.
+pub fn providers() -> Vec<&'static str> {
+    let has_qemu = Command::new("qemu-system-x86_64").arg("--version").output().is_ok();
+    if has_qemu { vec!["process", "qemu"] } else { vec!["process"] }
+}
 
 /// A folder with a home of its own for drupe.
 pub struct Place {
@@ -31,6 +39,14 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_drupe"));
         command.current_dir(self.folder.path()).env("DRUPE_HOME", self.path("home"));
         command.stdin(Stdio::null());
+        command
+    }
+
+    /// drupe, to be started in this place, with a home that all tests share: kernels are built
+    /// once.
+    pub fn drupe_with_kernels(&self) -> Command {
+        let mut command = self.drupe();
+        command.env("DRUPE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("home"));
         command
     }
 

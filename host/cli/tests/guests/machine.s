@@ -43,6 +43,9 @@ text:
 frames:
     .byte 8, 0, 0, 0, 7, 0, 0, 0
     .ascii "framed\n"
+    # It listens, and has room for one byte of input.
+    .byte 10, 0, 0, 0, 0, 0, 0, 0
+    .byte 11, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0
 last:
     .byte 2, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0
 end:

@@ -1,23 +1,24 @@
 //! Connecting a running instance to its caller until it ends.
 
+mod dump;
 mod streams;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use abi_report::{Decoder, FIRST_IS_EXACT, Frame, HEAD_LEN, Kind, Level, MAX_PAYLOAD};
+use abi_report::{
+    Decoder, FIRST_IS_EXACT, Frame, HEAD_LEN, Kind, Level, MAX_PAYLOAD, MAX_TO_GUEST,
+};
 use drupe_sys::{Death, Signals};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::error::{Context, Error, Result};
-use crate::provider::{Input, Instance};
+use crate::provider::Instance;
 use crate::symbols;
 
-use streams::{Control, note, put, read, write};
-
-/// How long reports may still come after a panic, a death or a demand for them.
-const GRACE: Duration = Duration::from_secs(1);
+use dump::Expected;
+use streams::{Control, Outlet, read, same_file, write, written};
 
 /// How many signals a guest gets before the next one ends it by force.
 const SIGNALS_PASSED: u32 = 2;
@@ -27,6 +28,9 @@ const STOP_TIME: Duration = Duration::from_secs(10);
 
 /// The signal of Ctrl-C (SIGINT).
 const INTERRUPT: i32 = 2;
+
+/// The signal that asks what the guest does (SIGQUIT, Ctrl-\ without a terminal for the guest).
+const EXPLAIN: i32 = 3;
 
 /// The signal that tells of a terminal's new size (SIGWINCH).
 pub const WINDOW_CHANGED: i32 = 28;
@@ -39,6 +43,8 @@ pub struct Options<'a> {
     pub level: Level,
     /// Signals that were blocked for this purpose, if any.
     pub signals: Option<&'a Signals>,
+    /// Whether the terminal is in raw mode, where a line feed does not begin a line.
+    pub is_raw: bool,
 }
 
 /// How an instance ended.
@@ -65,20 +71,23 @@ pub fn attach(mut instance: Instance, options: &Options<'_>) -> Result<End> {
         end: None,
         failure: None,
         deadline: options.timeout.map(|timeout| Instant::now() + timeout),
-        is_dumping: false,
+        dump: None,
         is_listening: false,
+        credit: 0,
         passed_signals: 0,
         stopping: None,
         report_open: true,
         deaths: Vec::new(),
         tree_alive: true,
+        in_line: false,
+        one_stream: same_file(&instance.output, &instance.error),
+        output: Outlet::default(),
+        error: Outlet::default(),
         complaints: Vec::new(),
         buffer: vec![0; MAX_PAYLOAD + HEAD_LEN],
         level: options.level,
+        is_raw: options.is_raw,
     };
-    if matches!(instance.input, Input::Frames(None)) {
-        session.control.queue(Kind::InputEnd, &[]);
-    }
     while !session.step(&mut instance, options.signals)? {}
     session.drain(&mut instance)?;
     instance.tree.kill();
@@ -92,18 +101,29 @@ struct Session {
     end: Option<End>,
     failure: Option<Error>,
     deadline: Option<Instant>,
-    is_dumping: bool,
+    /// Reports that are expected.
+    dump: Option<Expected>,
     /// Whether the guest takes frames.
     is_listening: bool,
+    /// Bytes of input that the guest has room for.
+    credit: usize,
     /// How many signals were passed to the guest, and the last one that must end it.
     passed_signals: u32,
     stopping: Option<i32>,
     report_open: bool,
     deaths: Vec<Death>,
     tree_alive: bool,
+    /// Whether the program's last line on standard error is unfinished.
+    in_line: bool,
+    /// Whether standard output goes to the same file.
+    one_stream: bool,
+    /// Output that its readers have not taken yet.
+    output: Outlet,
+    error: Outlet,
     complaints: Vec<u8>,
     buffer: Vec<u8>,
     level: Level,
+    is_raw: bool,
 }
 
 /// What a descriptor in the poll set is.
@@ -116,6 +136,8 @@ enum Source {
     Complaints,
     Input,
     Control,
+    Output,
+    Error,
 }
 
 impl Session {
@@ -123,7 +145,7 @@ impl Session {
     fn step(&mut self, instance: &mut Instance, signals: Option<&Signals>) -> Result<bool> {
         let ready = self.wait(instance, signals)?;
         if ready.is_empty() {
-            return Ok(self.time_is_over());
+            return Ok(self.time_is_over(instance));
         }
         for source in ready {
             match source {
@@ -133,7 +155,7 @@ impl Session {
                     if read == 0 {
                         instance.console = None;
                     }
-                    put(&mut self.end, &instance.output, &self.buffer[..read])?;
+                    self.output.push(&self.buffer[..read]);
                 }
                 Source::Complaints => {
                     let read = read(instance.complaints.as_ref(), &mut self.buffer)?;
@@ -143,11 +165,16 @@ impl Session {
                     self.complaints.extend(&self.buffer[..read]);
                     self.complaints.truncate(MAX_PAYLOAD);
                 }
+                Source::Output => {
+                    written(&mut self.end, self.output.flush(&instance.output))?;
+                }
+                Source::Error => written(&mut self.end, self.error.flush(&instance.error))?,
                 Source::Input => self.forward_input(instance)?,
                 Source::Control => self.control.flush(&instance.control),
                 Source::Deaths => self.next_death(instance)?,
                 Source::Signals => match signals.and_then(Signals::next_signal) {
                     Some(WINDOW_CHANGED) => self.tell_size(instance),
+                    Some(EXPLAIN) => self.ask(instance),
                     Some(signal) => self.interrupt(signal),
                     None => {}
                 },
@@ -156,36 +183,51 @@ impl Session {
         if self.failure.is_some() {
             return Ok(true);
         }
-        let reports_may_come = self.report_open && self.is_dumping;
+        let reports_may_come = self.report_open && self.dump.is_some();
         Ok(match self.end {
-            Some(End::Exited(_) | End::Interrupted(_)) => true,
+            Some(End::Interrupted(_)) => true,
+            // All that was written is to be read.
+            Some(_) if !self.is_written() => false,
+            Some(End::Exited(_)) => true,
             Some(_) => !reports_may_come,
             None => !self.tree_alive,
         })
     }
 
+    /// Whether readers have taken all output so far.
+    fn is_written(&self) -> bool {
+        self.output.is_empty() && self.error.is_empty()
+    }
+
     /// The sources that have something; none when the time is over.
     fn wait(&self, instance: &Instance, signals: Option<&Signals>) -> Result<Vec<Source>> {
         let mut sources: Vec<(Source, BorrowedFd<'_>)> = Vec::with_capacity(6);
-        if self.report_open {
+        if !self.output.is_empty() {
+            sources.push((Source::Output, instance.output.as_fd()));
+        }
+        if !self.error.is_empty() {
+            sources.push((Source::Error, instance.error.as_fd()));
+        }
+        if self.report_open && self.is_written() {
             sources.push((Source::Report, instance.report.as_fd()));
         }
         if self.tree_alive {
             sources.push((Source::Deaths, instance.tree.deaths()));
         }
-        if let Some(console) = &instance.console {
+        if let Some(console) = &instance.console
+            && self.is_written()
+        {
             sources.push((Source::Console, console.as_fd()));
         }
         if let Some(complaints) = &instance.complaints {
             sources.push((Source::Complaints, complaints.as_fd()));
         }
-        // What the guest has not taken yet must not grow without end.
-        if let Input::Frames(Some(input)) = &instance.input
-            && self.control.is_empty()
+        if let Some(input) = &instance.input
+            && self.credit > 0
         {
             sources.push((Source::Input, input.as_fd()));
         }
-        if !self.control.is_empty() {
+        if self.is_listening && !self.control.is_empty() {
             sources.push((Source::Control, instance.control.as_fd()));
         }
         if let Some(signals) = signals {
@@ -195,14 +237,16 @@ impl Session {
             .iter()
             .map(|(source, descriptor)| {
                 let wanted = match source {
-                    Source::Control => PollFlags::OUT,
+                    Source::Control | Source::Output | Source::Error => PollFlags::OUT,
                     _ => PollFlags::IN,
                 };
                 PollFd::from_borrowed_fd(*descriptor, wanted)
             })
             .collect();
         loop {
-            let left = self.deadline.map(|deadline| {
+            let expected = self.dump.as_ref().map(|dump| dump.until);
+            let next = [self.deadline, expected].into_iter().flatten().min();
+            let left = next.map(|deadline| {
                 let left = deadline.saturating_duration_since(Instant::now());
                 Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }
             });
@@ -237,23 +281,23 @@ impl Session {
         }
     }
 
-    /// The deadline has passed: asks for reports, or gives up waiting for them.
-    fn time_is_over(&mut self) -> bool {
-        if self.is_dumping || self.end.is_some() {
+    /// A deadline has passed; `true` when nothing more is to be waited for.
+    fn time_is_over(&mut self, instance: &Instance) -> bool {
+        let now = Instant::now();
+        if self.dump.as_ref().is_some_and(|dump| now >= dump.until) {
+            self.insist(instance);
+            return self.dump.is_none() && self.end.is_some();
+        }
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return false;
+        }
+        self.deadline = None;
+        self.end = Some(self.stopping.map_or(End::TimedOut, End::Interrupted));
+        if self.stopping.is_some() {
             return true;
         }
-        if let Some(signal) = self.stopping {
-            self.end = Some(End::Interrupted(signal));
-            return true;
-        }
-        self.end = Some(End::TimedOut);
-        if !self.is_listening {
-            return true;
-        }
-        self.expect_reports();
-        // A guest that hangs in its kernel does not read this; then there are no reports.
-        self.control.queue(Kind::Dump, &[]);
-        false
+        self.ask(instance);
+        self.dump.is_none()
     }
 
     /// Tells the guest the size of the terminal that its output goes to.
@@ -262,11 +306,6 @@ impl Session {
         let [a, b] = size.ws_row.to_le_bytes();
         let [c, d] = size.ws_col.to_le_bytes();
         self.control.queue(Kind::Resize, &[a, b, c, d]);
-    }
-
-    fn expect_reports(&mut self) {
-        self.is_dumping = true;
-        self.deadline = Some(Instant::now() + GRACE);
     }
 
     fn next_death(&mut self, instance: &Instance) -> Result<()> {
@@ -304,47 +343,77 @@ impl Session {
     }
 
     fn show(&mut self, frame: &Frame<'_>, instance: &Instance) -> Result<()> {
+        if let Some(dump) = &mut self.dump {
+            dump.goes_on();
+        }
         match frame.kind {
-            Kind::Stdout => return put(&mut self.end, &instance.output, frame.payload),
-            Kind::Stderr => return put(&mut self.end, &instance.error, frame.payload),
+            Kind::Stdout => {
+                if self.one_stream {
+                    self.in_line = frame.payload.last().is_some_and(|last| *last != b'\n');
+                }
+                self.output.push(frame.payload);
+            }
+            Kind::Stderr => {
+                self.in_line = frame.payload.last().is_some_and(|last| *last != b'\n');
+                self.error.push(frame.payload);
+            }
             Kind::Exit => {
                 let status = frame.status().unwrap_or(0) & 0xff;
                 self.end.get_or_insert(End::Exited(status));
             }
             Kind::Log if Level::from_number(frame.flags) <= self.level => {
-                note(&instance.error, &format!("kernel: {}", frame.text()));
+                self.tell(&format!("drupe: kernel: {}", frame.text()));
             }
             Kind::Listening => self.is_listening = true,
+            Kind::Credit => {
+                let more = frame.number().unwrap_or(0);
+                self.credit = self.credit.saturating_add(more as usize);
+            }
             Kind::Panic => {
                 self.end = Some(End::Panicked);
-                self.expect_reports();
-                note(&instance.error, &format!("the kernel panicked: {}", frame.text()));
+                self.dump = Some(Expected::unasked());
+                self.tell(&format!("drupe: the kernel panicked: {}", frame.text()));
             }
             Kind::Backtrace => {
                 let exact = frame.flags & FIRST_IS_EXACT != 0;
                 let symbols = instance.kernel.symbols();
                 let text = symbols::backtrace(symbols, frame.addresses(), exact);
-                let _ = write(&instance.error, text.as_bytes());
+                self.tell(&text);
             }
-            Kind::TraceRing | Kind::Strace | Kind::TaskDump => {
-                let mut text = frame.text().into_owned();
-                if !text.ends_with('\n') {
-                    text.push('\n');
-                }
-                let _ = write(&instance.error, text.as_bytes());
+            Kind::DumpEnd => self.dump = None,
+            Kind::Strace if instance.trace.is_some() => {
+                let text = format!("{}\n", frame.text());
+                let _ = instance.trace.as_ref().map(|file| write(file, text.as_bytes()));
             }
+            Kind::TraceRing | Kind::Strace | Kind::TaskDump => self.tell(&frame.text()),
             _ => {}
         }
         Ok(())
     }
 
+    /// Lines of drupe's own among the guest's errors.
+    fn tell(&mut self, lines: &str) {
+        let mut text = String::new();
+        if std::mem::take(&mut self.in_line) {
+            // The program has not finished its line.
+            text.push('\n');
+        }
+        text.push_str(lines.trim_end_matches('\n'));
+        text.push('\n');
+        if self.is_raw {
+            text = text.replace('\n', "\r\n");
+        }
+        self.error.push(text.as_bytes());
+    }
+
     fn forward_input(&mut self, instance: &mut Instance) -> Result<()> {
-        let Input::Frames(input) = &mut instance.input else { return Ok(()) };
-        let read = read(input.as_ref(), &mut self.buffer[..MAX_PAYLOAD])?;
+        let room = self.credit.min(MAX_TO_GUEST);
+        let read = read(instance.input.as_ref(), &mut self.buffer[..room])?;
         if read == 0 {
-            *input = None;
+            instance.input = None;
             self.control.queue(Kind::InputEnd, &[]);
         } else {
+            self.credit -= read;
             self.control.queue(Kind::Input, &self.buffer[..read]);
         }
         Ok(())
@@ -352,9 +421,14 @@ impl Session {
 
     /// Reads what was sent before the end.
     fn drain(&mut self, instance: &mut Instance) -> Result<()> {
-        let now = Some(Instant::now());
+        self.dump = None;
+        self.deadline = Some(Instant::now());
         loop {
-            self.deadline = now;
+            // Whoever was told to stop does not wait for a reader.
+            if !matches!(self.end, Some(End::Interrupted(_))) {
+                written(&mut self.end, self.output.finish(&instance.output))?;
+                written(&mut self.end, self.error.finish(&instance.error))?;
+            }
             let ready = self.wait(instance, None)?;
             let mut progress = false;
             for source in ready {
@@ -368,7 +442,7 @@ impl Session {
                         if read == 0 {
                             instance.console = None;
                         }
-                        put(&mut self.end, &instance.output, &self.buffer[..read])?;
+                        self.output.push(&self.buffer[..read]);
                         progress = true;
                     }
                     Source::Complaints => {

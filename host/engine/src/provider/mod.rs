@@ -7,6 +7,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use drupe_sys::Supervised;
+use rustix::net::SendFlags;
 
 use crate::error::{Error, Result};
 use crate::{Configuration, Kernel, Platform};
@@ -42,6 +43,8 @@ pub struct Streams {
     pub output: OwnedFd,
     /// Standard error.
     pub error: OwnedFd,
+    /// Where traces of system calls go; `None`: with standard error.
+    pub trace: Option<OwnedFd>,
 }
 
 /// All that a provider needs to start an instance.
@@ -54,25 +57,12 @@ pub struct Launch {
     pub root: Option<File>,
     /// Its streams.
     pub streams: Streams,
-    /// Its network; `None`: it has none.
-    pub network: Option<drupe_network::Settings>,
     /// TCP port on the loopback interface for a debugger.
     pub gdb: Option<u16>,
 }
 
-/// How an instance's input reaches it.
-#[derive(Debug)]
-pub enum Input {
-    /// The guest reads the descriptor itself.
-    Direct,
-    /// Bytes read from the descriptor (if any) are sent as frames.
-    Frames(Option<OwnedFd>),
-}
-
 /// A started instance. Dropping it ends it.
 pub struct Instance {
-    /// Its network, which ends with it.
-    pub(crate) _network: Option<drupe_network::Running>,
     /// Its processes on this host.
     pub(crate) tree: Supervised,
     /// Frames from the guest.
@@ -83,13 +73,34 @@ pub struct Instance {
     pub(crate) console: Option<OwnedFd>,
     /// What the provider's own program complains about.
     pub(crate) complaints: Option<OwnedFd>,
-    pub(crate) input: Input,
-    /// Where frames with output go; a guest with [`Input::Direct`] writes there itself.
+    /// What is read here is sent to the guest as frames.
+    pub(crate) input: Option<OwnedFd>,
+    /// Where frames with output go; a guest of processes writes there itself.
     pub(crate) output: OwnedFd,
     /// Likewise for standard error.
     pub(crate) error: OwnedFd,
+    /// Where traces of system calls go, if not there.
+    pub(crate) trace: Option<OwnedFd>,
     /// Where its symbols are.
     pub(crate) kernel: Kernel,
+    /// QEMU's control channel.
+    pub(crate) monitor: Option<OwnedFd>,
+}
+
+impl Instance {
+    /// Asks a kernel that does not answer, by what it cannot hold off; `false` when that cannot
+    /// be done.
+    pub(crate) fn interrogate(&self) -> std::io::Result<bool> {
+        const QUIT: i32 = 3;
+        match &self.monitor {
+            Some(monitor) => {
+                let commands = br#"{"execute":"qmp_capabilities"}{"execute":"inject-nmi"}"#;
+                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                Ok(rustix::net::send(monitor, commands, flags)? == commands.len())
+            }
+            None => self.tree.signal_threads(QUIT).map(|()| true),
+        }
+    }
 }
 
 /// Something that instances run on.
@@ -152,6 +163,19 @@ pub fn check(provider: &dyn Provider, memory: u64, capabilities: &[Capability]) 
         }
     }
     provider.probe().map(|_| ())
+}
+
+/// What a kernel needs at least, in bytes, beyond what it occupies itself.
+const SPARE: u64 = 1 << 20;
+
+/// Refuses a guest whose memory cannot hold its kernel.
+fn check_memory(kernel: &Kernel, memory: u64) -> Result<()> {
+    let least = kernel.end_address()?.saturating_add(SPARE);
+    if memory >= least {
+        return Ok(());
+    }
+    let error = format!("a guest with {} MiB of memory cannot hold its kernel", memory >> 20);
+    Err(Error::new(error).hint(format!("give it at least {}M with -m", least.div_ceil(1 << 20))))
 }
 
 /// Memory and swap space of this host in bytes.

@@ -1,24 +1,20 @@
 //! The provider `process`: the kernel as sandboxed Linux processes.
 //!
-//! The hosted kernel is executed from a sealed memory file and finds nothing open but its three
-//! streams, the four descriptors of [`Descriptors::HOSTED`] and its network. No path, environment or
+//! The hosted kernel is executed from a sealed memory file and finds nothing open but its two
+//! output streams and the five descriptors of [`Descriptors::HOSTED`]. No path, environment or
 //! argument reaches it: all is in the boot module.
 
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
-use abi_guest::{Descriptors, NetworkSource};
-use drupe_network::{Gateway, LinkKind};
+use abi_guest::Descriptors;
 use drupe_sys::{Executable, Program};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use super::{Capability, Input, Instance, Launch, Provider};
+use super::{Capability, Instance, Launch, Provider};
 use crate::error::{Context, Error, Result};
-use crate::{Platform, memory_file, network};
-
-/// The descriptor of the network, behind those of [`Descriptors::HOSTED`].
-const NETWORK: u32 = 7;
+use crate::{Platform, memory_file};
 
 /// Runs instances as Linux processes.
 pub struct Process;
@@ -47,15 +43,7 @@ impl Provider for Process {
 
     fn start(&self, mut launch: Launch) -> Result<Instance> {
         let memory = launch.configuration.limits.memory;
-        let network = launch
-            .network
-            .as_ref()
-            .map(|settings| network::prepare(settings, LinkKind::Packets))
-            .transpose()?;
-        if let Some(settings) = &launch.network {
-            let source = NetworkSource::Descriptor { number: NETWORK };
-            launch.configuration.networks.push(network::told(&settings.addresses, source));
-        }
+        super::check_memory(&launch.kernel, memory)?;
         let module =
             launch.configuration.module(launch.root.as_mut(), Some(Descriptors::HOSTED))?;
         let kernel = memory_file::sealed("drupe-kernel", &launch.kernel.read()?, None, 1)
@@ -73,24 +61,22 @@ impl Provider for Process {
 
         let streams = launch.streams;
         let copy = |stream: &OwnedFd| stream.try_clone().context(|| "cannot copy a stream");
-        let input = match streams.input {
-            Some(input) => input,
-            None => File::open("/dev/null").context(|| "cannot open /dev/null")?.into(),
-        };
+        let null = File::open("/dev/null").context(|| "cannot open /dev/null")?;
         let executable = kernel.try_clone().context(|| "cannot copy a descriptor")?;
-        let mut descriptors = vec![
-            input,
+        let images = match launch.root {
+            Some(root) => root,
+            None => null.try_clone().context(|| "cannot copy a descriptor")?,
+        };
+        let descriptors = vec![
+            null.into(),
             copy(&streams.output)?,
             copy(&streams.error)?,
             kernel,
             module,
             shared,
             theirs,
+            images.into(),
         ];
-        let gateway = network.map(|prepared| {
-            descriptors.push(prepared.guest);
-            prepared.gateway
-        });
         let program = Program {
             executable: Executable::Descriptor(executable),
             arguments: vec![CString::from(c"drupe-guest")],
@@ -99,19 +85,18 @@ impl Provider for Process {
         };
         let tree = program.spawn().context(|| "cannot start the guest's processes")?;
         let control = ours.try_clone().context(|| "cannot copy a descriptor")?;
-        // Its thread starts only now: the guest's processes were made by a fork.
-        let network = gateway.map(Gateway::start).transpose().map_err(network::said)?;
         Ok(Instance {
-            _network: network,
             tree,
             report: ours,
             control,
             console: None,
             complaints: None,
-            input: Input::Direct,
+            input: streams.input,
             output: streams.output,
             error: streams.error,
+            trace: streams.trace,
             kernel: launch.kernel,
+            monitor: None,
         })
     }
 }

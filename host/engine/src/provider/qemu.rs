@@ -11,16 +11,14 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use abi_guest::NetworkSource;
 use abi_report::{DEBUG_PORT, EXIT_PORT};
-use drupe_network::{GUEST_MAC, Gateway, LinkKind};
 use drupe_sys::{Executable, Program};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use super::{Capability, Input, Instance, Launch, Provider};
+use super::{Capability, Instance, Launch, Provider};
+use crate::Platform;
 use crate::error::{Context, Error, Result};
 use crate::home::{Home, write_whole};
-use crate::{Platform, network};
 
 const MIB: u64 = 1 << 20;
 
@@ -41,15 +39,12 @@ pub struct Qemu {
     pub machine: Machine,
 }
 
-/// What a kernel needs at least, beyond what it occupies itself.
-const SPARE: u64 = MIB;
-
 /// Descriptors in QEMU, after its standard streams.
 const CONSOLE: usize = 3;
 const REPORT: usize = 4;
 const KERNEL: usize = 5;
 const MODULE: usize = 6;
-const NETWORK: usize = 7;
+const MONITOR: usize = 7;
 
 impl Qemu {
     fn arguments(&self, launch: &Launch, memory: u64, kvm: bool) -> Vec<String> {
@@ -84,21 +79,12 @@ impl Qemu {
         option("-initrd", format!("/proc/self/fd/{MODULE}"));
         option("-chardev", format!("socket,id=console,fd={CONSOLE}"));
         option("-serial", "chardev:console".to_owned());
+        option("-chardev", format!("socket,id=monitor,fd={MONITOR}"));
+        option("-mon", "chardev=monitor,mode=control".to_owned());
         option("-add-fd", format!("fd={REPORT},set=1"));
         option("-chardev", "file,id=report,append=on,path=/dev/fdset/1".to_owned());
         option("-device", format!("isa-debugcon,iobase={DEBUG_PORT:#x},chardev=report"));
         option("-device", format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=0x1"));
-        if launch.network.is_some() {
-            let [a, b, c, d, e, f] = GUEST_MAC;
-            let mac = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
-            let device = match self.machine {
-                Machine::Microvm => "virtio-net-device",
-                Machine::Q35 => "virtio-net-pci,disable-legacy=on,romfile=",
-            };
-            option("-global", "virtio-mmio.force-legacy=false".to_owned());
-            option("-netdev", format!("dgram,id=net,local.type=fd,local.str={NETWORK}"));
-            option("-device", format!("{device},netdev=net,mac={mac}"));
-        }
         if let Some(port) = launch.gdb {
             option("-gdb", format!("tcp:127.0.0.1:{port}"));
             arguments.push("-S".to_owned());
@@ -139,31 +125,15 @@ impl Provider for Qemu {
         let promised = launch.configuration.limits.memory;
         let memory = promised + root_length.next_multiple_of(MIB);
         launch.configuration.limits.memory = memory;
-        let least = launch.kernel.end_address()?.saturating_add(SPARE);
-        if promised < least {
-            return Err(Error::new(format!(
-                "a guest with {} MiB of memory cannot hold its kernel",
-                promised >> 20
-            ))
-            .hint(format!("give it at least {}M with -m", least.div_ceil(MIB))));
-        }
-        let network = launch
-            .network
-            .as_ref()
-            .map(|settings| network::prepare(settings, LinkKind::Datagrams))
-            .transpose()?;
-        if let Some(settings) = &launch.network {
-            let source = NetworkSource::Device { index: 0 };
-            launch.configuration.networks.push(network::told(&settings.addresses, source));
-        }
+        super::check_memory(&launch.kernel, promised)?;
         let module = launch.configuration.module(launch.root.as_mut(), None)?;
-        let (console, their_console) = rustix::net::socketpair(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .context(|| "cannot create the console")?;
+        let socket = |what: &str| {
+            let flags = SocketFlags::CLOEXEC;
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+                .context(|| format!("cannot create the {what}"))
+        };
+        let (console, their_console) = socket("console")?;
+        let (monitor, their_monitor) = socket("control channel of QEMU")?;
         let pipe = || std::io::pipe().context(|| "cannot create a pipe");
         let (report, their_report) = pipe()?;
         let (complaints, their_complaints) = pipe()?;
@@ -174,7 +144,7 @@ impl Provider for Qemu {
         let strings = |strings: Vec<String>| {
             strings.into_iter().map(|s| CString::new(s).unwrap_or_default()).collect()
         };
-        let mut descriptors: Vec<OwnedFd> = vec![
+        let descriptors: Vec<OwnedFd> = vec![
             null()?.into(),
             null_output.context(|| "cannot open /dev/null")?.into(),
             their_complaints.into(),
@@ -182,11 +152,8 @@ impl Provider for Qemu {
             their_report.into(),
             kernel.into(),
             module,
+            their_monitor,
         ];
-        let gateway = network.map(|prepared| {
-            descriptors.push(prepared.guest);
-            prepared.gateway
-        });
         let program = Program {
             executable: Executable::Path(
                 CString::new(executable.into_os_string().into_vec())
@@ -199,16 +166,17 @@ impl Provider for Qemu {
         let tree = program.spawn().context(|| "cannot start QEMU")?;
         let control = console.as_fd().try_clone_to_owned();
         Ok(Instance {
-            _network: gateway.map(Gateway::start).transpose().map_err(network::said)?,
             tree,
             report: report.into(),
             control: control.context(|| "cannot copy a descriptor")?,
             console: Some(console),
             complaints: Some(complaints.into()),
-            input: Input::Frames(launch.streams.input),
+            input: launch.streams.input,
             output: launch.streams.output,
             error: launch.streams.error,
+            trace: launch.streams.trace,
             kernel: launch.kernel,
+            monitor: Some(monitor),
         })
     }
 }

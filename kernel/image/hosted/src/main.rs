@@ -2,18 +2,7 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
-extern crate alloc;
-
-#[cfg(target_os = "none")]
-mod network;
-
-#[cfg(target_os = "none")]
-plat_hosted::entry!(main);
-
-#[cfg(target_os = "none")]
-fn main(boot: hal::Boot) -> ! {
-    kernel_image::main(boot, kernel_image::Drivers { network: network::open })
-}
+plat_hosted::entry!(kernel_image::main, kernel_image::last_words);
 
 #[cfg(not(target_os = "none"))]
 fn main() {

@@ -128,5 +128,6 @@ pub fn load(
         drop(areas);
     }
     clear_tails(program, base)?;
+    hal::drupe_program_loaded(base, loaded.interpreter_base);
     Ok(loaded)
 }

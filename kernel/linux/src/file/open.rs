@@ -117,20 +117,6 @@ fn open_at(
     thread.add_file(file, options & flags::CLOEXEC != 0)
 }
 
-/// Makes or replaces a regular file, for the system itself.
-pub fn put_file(context: &Context<'_>, path: &[u8], content: &[u8]) -> Result<()> {
-    let options = flags::CREAT | flags::WRONLY | flags::TRUNC;
-    let opened = context.open(None, path, &how_of(options, 0o644, Resolve::default()))?;
-    let location = opened.location;
-    let file = Arc::new(RegularFile::new(
-        Arc::clone(location.inode()),
-        Some(location.clone()),
-        opened.write,
-    ));
-    let open = OpenFile::new(file, Some(location), flags::WRONLY);
-    open.write_at(&mut user::Bytes(content), 0).map(drop)
-}
-
 /// Flags of `open(2)` that are known; others are ignored there.
 const KNOWN: u32 = 0o37777703;
 

@@ -112,13 +112,12 @@ impl Pipe {
         let mut done = 0;
         let mut made_room = false;
         let result = loop {
-            let (mut slot, was_full) = {
+            let mut slot = {
                 let mut ring = self.ring.lock();
-                let was_full = ring.is_full();
                 match ring.slots.pop_front() {
                     Some(slot) => {
                         ring.out = true;
-                        (slot, was_full)
+                        slot
                     }
                     None if done > 0 || ring.writers == 0 => break Ok(done),
                     None => break fail(Errno::EAGAIN),
@@ -131,6 +130,8 @@ impl Pipe {
             let packet = slot.packet;
             slot.start += if packet && count == wanted { length } else { count };
             let mut ring = self.ring.lock();
+            // Looked at now, not when the slot was taken out: it may have filled up meanwhile.
+            let was_full = ring.is_full();
             ring.out = false;
             ring.bytes -= length - (slot.end - slot.start);
             let empty = if slot.start == slot.end {
@@ -369,6 +370,14 @@ impl File for PipeEnd {
         drop(gone);
         self.pipe.notifier.notify();
     }
+}
+
+/// The two ends of a new pipe: for reading, and for writing without ever waiting.
+pub fn pipe_to_program() -> [Arc<OpenFile>; 2] {
+    let pipe = Arc::new(Pipe::new());
+    [0, flags::WRONLY | flags::NONBLOCK].map(|options| {
+        OpenFile::new(Arc::new(PipeEnd::new(&pipe, options & flags::ACCESS)), None, options)
+    })
 }
 
 /// `pipe2(2)`.

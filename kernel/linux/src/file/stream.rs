@@ -7,28 +7,7 @@ use hal::Report;
 
 use super::{File, FileTable, OpenFile, flags};
 use crate::error::Result;
-use crate::user::{Sink, Source};
-
-/// Standard input: empty, as the host gives none yet.
-struct Input;
-
-impl File for Input {
-    fn read(&self, _open: &OpenFile, _to: &mut dyn Sink, _position: u64) -> Result<usize> {
-        Ok(0)
-    }
-
-    fn label(&self) -> alloc::string::String {
-        "pipe:[1]".into()
-    }
-
-    fn reopen(self: Arc<Self>, _options: u32) -> Result<Arc<dyn File>> {
-        Ok(self)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
+use crate::user::Source;
 
 /// Standard output or error.
 struct Output {
@@ -66,16 +45,21 @@ impl File for Output {
     }
 }
 
-/// A table with the three standard streams.
-pub fn standard_streams() -> Result<FileTable> {
+/// A table with the three standard streams; `input` is what a program reads.
+pub fn standard_streams(input: Arc<OpenFile>) -> Result<FileTable> {
+    let output = |kind| OpenFile::new(Arc::new(Output { kind }), None, flags::WRONLY);
+    table_of([input, output(Report::Stdout), output(Report::Stderr)])
+}
+
+/// A table whose three standard streams are one open file.
+pub fn terminal_streams(terminal: &Arc<OpenFile>) -> Result<FileTable> {
+    table_of([terminal, terminal, terminal].map(Arc::clone))
+}
+
+fn table_of(files: [Arc<OpenFile>; 3]) -> Result<FileTable> {
     let table = FileTable::new();
-    let files: [(Arc<dyn File>, u32); 3] = [
-        (Arc::new(Input), 0),
-        (Arc::new(Output { kind: Report::Stdout }), flags::WRONLY),
-        (Arc::new(Output { kind: Report::Stderr }), flags::WRONLY),
-    ];
-    for (file, access) in files {
-        table.add(OpenFile::new(file, None, access), false, 0, 3)?;
+    for file in files {
+        table.add(file, false, 0, 3)?;
     }
     Ok(table)
 }

@@ -5,8 +5,6 @@ use alloc::vec::Vec;
 
 use errno::Errno;
 
-use super::inet::{self, Family};
-use super::netlink;
 use super::unix::{self, UnixSocket};
 use super::{Socket, SocketFile, kind, open_socket};
 use crate::error::{Fail, Result, fail};
@@ -15,8 +13,6 @@ use crate::thread::Thread;
 use crate::user;
 
 const UNIX: u32 = 1;
-const INTERNET: u32 = 2;
-const INTERNET_6: u32 = 10;
 /// Flags that come with a socket's kind.
 const KIND_FLAGS: u32 = flags::NONBLOCK | flags::CLOEXEC;
 /// The longest address of any family (`struct sockaddr_storage`).
@@ -51,9 +47,6 @@ pub fn socket(thread: &Thread, [family, type_, protocol, ..]: [u64; 6]) -> Resul
     }
     let socket: Arc<dyn Socket> = match family as u32 {
         UNIX => UnixSocket::new(unix_kind(type_, protocol as u32)?),
-        INTERNET => inet::socket(thread, Family::V4, type_, protocol as u32)?,
-        INTERNET_6 => inet::socket(thread, Family::V6, type_, protocol as u32)?,
-        netlink::FAMILY => netlink::socket(type_, protocol as u32)?,
         _ => return fail(Errno::EAFNOSUPPORT),
     };
     thread.add_file(open_socket(socket, options), options & flags::CLOEXEC != 0)
@@ -61,9 +54,10 @@ pub fn socket(thread: &Thread, [family, type_, protocol, ..]: [u64; 6]) -> Resul
 
 /// `socketpair(2)`.
 pub fn socketpair(thread: &Thread, [family, type_, protocol, descriptors, ..]: [u64; 6]) -> Result {
+    const INTERNET: [u32; 2] = [2, 10];
     let (type_, options) = split_kind(type_)?;
     if family as u32 != UNIX {
-        let known = [INTERNET, INTERNET_6].contains(&(family as u32));
+        let known = INTERNET.contains(&(family as u32));
         return fail(if known { Errno::EOPNOTSUPP } else { Errno::EAFNOSUPPORT });
     }
     let ends = unix::pair(thread, unix_kind(type_, protocol as u32)?);
@@ -123,7 +117,7 @@ pub fn connect(thread: &Thread, [descriptor, address, length, ..]: [u64; 6]) -> 
         let deadline = socket.options().deadline(true);
         let done = open.wait_for(thread, may_wait, deadline, || socket.connect(thread, &address));
         match done {
-            Err(Fail::Errno(Errno::EAGAIN)) => fail(socket.connect_pending()),
+            Err(Fail::Errno(Errno::EAGAIN)) if !may_wait => fail(socket.connect_pending()),
             other => other.map(|()| 0),
         }
     })

@@ -260,7 +260,7 @@ struct ControlRoom {
 
 impl ControlRoom {
     /// Puts data in, cut if there is too little room.
-    fn put(&mut self, level: u32, kind: u32, data: &[u8]) -> Result<()> {
+    fn put(&mut self, kind: u32, data: &[u8]) -> Result<()> {
         const HEADER: u64 = ControlHeader::SIZE as u64;
         if self.at == 0 || self.left < HEADER {
             self.truncated = true;
@@ -268,7 +268,7 @@ impl ControlRoom {
         }
         let length = (HEADER + data.len() as u64).min(self.left);
         self.truncated |= length < HEADER + data.len() as u64;
-        user::write(self.at, &ControlHeader { length, level, kind })?;
+        user::write(self.at, &ControlHeader { length, level: SOL_SOCKET, kind })?;
         user::write_bytes(self.at + HEADER, &data[..(length - HEADER) as usize])?;
         let space = (HEADER + data.len() as u64).next_multiple_of(8).min(self.left);
         self.at += space;
@@ -299,7 +299,7 @@ impl ControlRoom {
                 }
             }
         }
-        if data.is_empty() { Ok(()) } else { self.put(SOL_SOCKET, SCM_RIGHTS, &data) }
+        if data.is_empty() { Ok(()) } else { self.put(SCM_RIGHTS, &data) }
     }
 }
 
@@ -319,10 +319,7 @@ fn receive_header(
     if let Some(sender) = incoming.sender {
         let mut bytes = [0; 12];
         [sender.pid, sender.uid, sender.gid].encode(&mut bytes);
-        room.put(SOL_SOCKET, SCM_CREDENTIALS, &bytes)?;
-    }
-    for control in &incoming.control {
-        room.put(control.level, control.kind, &control.data)?;
+        room.put(SCM_CREDENTIALS, &bytes)?;
     }
     let cloexec = options & message::CMSG_CLOEXEC;
     room.put_rights(thread, core::mem::take(&mut incoming.rights), cloexec != 0)?;

@@ -4,9 +4,7 @@
 //! notifier.
 
 mod calls;
-mod inet;
 mod message;
-mod netlink;
 mod options;
 mod unix;
 
@@ -43,7 +41,6 @@ pub mod message_flags {
     pub const TRUNC: u32 = 0x20;
     pub const DONTWAIT: u32 = 0x40;
     pub const WAITALL: u32 = 0x100;
-    pub const ERRQUEUE: u32 = 0x2000;
     pub const NOSIGNAL: u32 = 0x4000;
     pub const WAITFORONE: u32 = 0x10000;
     pub const CMSG_CLOEXEC: u32 = 0x4000_0000;
@@ -83,16 +80,6 @@ pub struct Outgoing<'a> {
     pub flags: u32,
 }
 
-/// What a family tells beside a message (`struct cmsghdr`).
-pub struct Control {
-    /// The protocol that tells it.
-    pub level: u32,
-    /// What it is.
-    pub kind: u32,
-    /// Its value.
-    pub data: Vec<u8>,
-}
-
 /// What came with the bytes that were received.
 #[derive(Default)]
 pub struct Incoming {
@@ -106,8 +93,6 @@ pub struct Incoming {
     pub rights: Vec<Arc<OpenFile>>,
     /// Who sent it, where that is asked for.
     pub sender: Option<Sender>,
-    /// What the family tells beside it.
-    pub control: Vec<Control>,
     /// `TRUNC` and others that the message itself causes.
     pub flags: u32,
 }
@@ -163,16 +148,6 @@ pub trait Socket: Any + Send + Sync {
 
     /// Sets an option.
     fn set_option(&self, level: u32, name: u32, value: &[u8]) -> Result<()>;
-
-    /// An option of the socket level was changed.
-    fn changed(&self, name: u32) {
-        let _ = name;
-    }
-
-    /// Takes the error that waits to be told (`SO_ERROR`); 0: there is none.
-    fn take_error(&self) -> u32 {
-        self.options().error.swap(0, core::sync::atomic::Ordering::Relaxed)
-    }
 
     /// Bytes that can be received now (`FIONREAD`), and that are not yet with the peer.
     fn queued(&self) -> [usize; 2];
@@ -230,9 +205,6 @@ impl File for SocketFile {
     fn ioctl(&self, _thread: &Thread, request: u32, argument: u64) -> Result {
         const FIONREAD: u32 = 0x541b;
         const TIOCOUTQ: u32 = 0x5411;
-        if let Some(result) = inet::ioctl(request, argument) {
-            return result;
-        }
         let [readable, unsent] = self.0.queued();
         let count = match request {
             FIONREAD => readable,

@@ -13,39 +13,25 @@ use crate::user;
 /// The level of options that all sockets have (`SOL_SOCKET`).
 const SOCKET: u32 = 1;
 
-/// Options that families take note of, by Linux's number.
-#[allow(missing_docs, reason = "Linux's names")]
-pub mod option {
-    pub const REUSE_ADDRESS: u32 = 2;
-    pub const BROADCAST: u32 = 6;
-    pub const SEND_BUFFER: u32 = 7;
-    pub const RECEIVE_BUFFER: u32 = 8;
-    pub const KEEP_ALIVE: u32 = 9;
-    pub const OOB_INLINE: u32 = 10;
-    pub const NO_CHECK: u32 = 11;
-    pub const REUSE_PORT: u32 = 15;
-    pub const LOWEST_RECEIVED: u32 = 18;
-    pub const BIND_TO_DEVICE: u32 = 25;
-    pub const TIMESTAMP: u32 = 29;
-    pub const BUSY_POLL: u32 = 46;
-    pub const INCOMING_CPU: u32 = 49;
-}
-
-use option::{
-    BROADCAST, KEEP_ALIVE, LOWEST_RECEIVED, OOB_INLINE, RECEIVE_BUFFER, REUSE_ADDRESS, REUSE_PORT,
-    SEND_BUFFER, TIMESTAMP,
-};
-
-// Further options, by Linux's number.
+// Options, by Linux's number.
+const REUSE_ADDRESS: u32 = 2;
 const TYPE: u32 = 3;
 const ERROR: u32 = 4;
 const DONT_ROUTE: u32 = 5;
+const BROADCAST: u32 = 6;
+const SEND_BUFFER: u32 = 7;
+const RECEIVE_BUFFER: u32 = 8;
+const KEEP_ALIVE: u32 = 9;
+const OOB_INLINE: u32 = 10;
 const PRIORITY: u32 = 12;
 const LINGER: u32 = 13;
+const REUSE_PORT: u32 = 15;
 const PASS_CREDENTIALS: u32 = 16;
+const LOWEST_RECEIVED: u32 = 18;
 const LOWEST_SENT: u32 = 19;
 const RECEIVE_TIMEOUT: u32 = 20;
 const SEND_TIMEOUT: u32 = 21;
+const TIMESTAMP: u32 = 29;
 const ACCEPTS: u32 = 30;
 const PROTOCOL: u32 = 38;
 const DOMAIN: u32 = 39;
@@ -72,7 +58,6 @@ pub struct SocketOptions {
     receive_buffer: AtomicU32,
     priority: AtomicU32,
     linger: AtomicU64,
-    low_water: AtomicU32,
     /// Nanoseconds that receiving and sending wait at most; 0: without limit.
     timeouts: [AtomicU64; 2],
     /// Whether it listens.
@@ -89,7 +74,6 @@ impl Default for SocketOptions {
             receive_buffer: AtomicU32::new(DEFAULT_BUFFER),
             priority: AtomicU32::new(0),
             linger: AtomicU64::new(0),
-            low_water: AtomicU32::new(1),
             timeouts: [const { AtomicU64::new(0) }; 2],
             listens: AtomicBool::new(false),
             error: AtomicU32::new(0),
@@ -111,48 +95,6 @@ impl SocketOptions {
         self.send_buffer.load(Ordering::Relaxed) as usize
     }
 
-    /// Options with other buffers at first: for sending, for receiving.
-    pub fn with_buffers([send, receive]: [u32; 2]) -> Self {
-        let options = Self::default();
-        options.send_buffer.store(send, Ordering::Relaxed);
-        options.receive_buffer.store(receive, Ordering::Relaxed);
-        options
-    }
-
-    /// Takes over what an accepted connection has from its listener.
-    pub fn inherit(&self, from: &Self) {
-        let copy = |to: &AtomicU32, from: &AtomicU32| {
-            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
-        };
-        copy(&self.send_buffer, &from.send_buffer);
-        copy(&self.receive_buffer, &from.receive_buffer);
-        copy(&self.priority, &from.priority);
-        copy(&self.low_water, &from.low_water);
-        self.switches.store(from.switches.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.linger.store(from.linger.load(Ordering::Relaxed), Ordering::Relaxed);
-    }
-
-    /// Bytes of received data that may wait.
-    pub fn receive_buffer(&self) -> usize {
-        self.receive_buffer.load(Ordering::Relaxed) as usize
-    }
-
-    /// Whether a switch is on.
-    pub fn switch(&self, name: u32) -> bool {
-        self.switches.load(Ordering::Relaxed) >> name & 1 != 0
-    }
-
-    /// Whether closing waits, and for how many seconds (`SO_LINGER`).
-    pub fn linger(&self) -> (bool, u32) {
-        let value = self.linger.load(Ordering::Relaxed);
-        (value as u32 != 0, (value >> 32) as u32)
-    }
-
-    /// How many bytes make it readable (`SO_RCVLOWAT`).
-    pub fn low_water(&self) -> u32 {
-        self.low_water.load(Ordering::Relaxed)
-    }
-
     /// Whether messages come with their sender (`SO_PASSCRED`).
     pub fn passes_credentials(&self) -> bool {
         self.switches.load(Ordering::Relaxed) & 1 << PASS_CREDENTIALS != 0
@@ -172,12 +114,12 @@ impl SocketOptions {
             _ if name < 64 && SWITCHES & 1 << name != 0 => {
                 number((self.switches.load(Ordering::Relaxed) >> name & 1) as u32)
             }
+            ERROR => number(self.error.swap(0, Ordering::Relaxed)),
             SEND_BUFFER => number(self.send_buffer.load(Ordering::Relaxed)),
             RECEIVE_BUFFER => number(self.receive_buffer.load(Ordering::Relaxed)),
             PRIORITY => number(self.priority.load(Ordering::Relaxed)),
             LINGER => Some([self.linger.load(Ordering::Relaxed), 8]),
-            LOWEST_RECEIVED => number(self.low_water()),
-            LOWEST_SENT => number(1),
+            LOWEST_RECEIVED | LOWEST_SENT => number(1),
             ACCEPTS => number(u32::from(self.listens.load(Ordering::Relaxed))),
             _ => None,
         }
@@ -185,7 +127,7 @@ impl SocketOptions {
 
     /// `None`: it is not known here.
     fn set(&self, name: u32, value: &[u8]) -> Option<Result<()>> {
-        let number = value.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes))?;
+        let number = u32::decode(&value[..4]);
         let doubled = |smallest: u32| number.min(DEFAULT_BUFFER).saturating_mul(2).max(smallest);
         match name {
             _ if name < 64 && SWITCHES & 1 << name != 0 => {
@@ -202,7 +144,7 @@ impl SocketOptions {
             PRIORITY => self.priority.store(number, Ordering::Relaxed),
             LINGER if value.len() < 8 => return Some(fail(Errno::EINVAL)),
             LINGER => self.linger.store(u64::decode(&value[..8]), Ordering::Relaxed),
-            LOWEST_RECEIVED => self.low_water.store(number.max(1), Ordering::Relaxed),
+            LOWEST_RECEIVED => {}
             RECEIVE_TIMEOUT | SEND_TIMEOUT => {
                 if value.len() < 16 {
                     return Some(fail(Errno::EINVAL));
@@ -249,7 +191,6 @@ pub fn getsockopt(
         TYPE => Some([u64::from(type_), 4]),
         DOMAIN => Some([u64::from(domain), 4]),
         PROTOCOL => Some([u64::from(protocol), 4]),
-        ERROR => Some([u64::from(socket.take_error()), 4]),
         _ => options.get(name),
     };
     match simple {
@@ -282,15 +223,12 @@ pub fn setsockopt(
         socket.set_option(level, name, &bytes)?;
         return Ok(0);
     }
-    if length < 4 && name != option::BIND_TO_DEVICE {
+    if length < 4 {
         return fail(Errno::EINVAL);
     }
     let bytes = user::read_bytes(value, length.min(LONGEST))?;
     match socket.options().set(name, &bytes) {
-        Some(result) => {
-            result?;
-            socket.changed(name);
-        }
+        Some(result) => result?,
         None => socket.set_option(level, name, &bytes)?,
     }
     // More or less room may change whether it can be written.

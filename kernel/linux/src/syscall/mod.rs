@@ -1,7 +1,7 @@
 //! System calls: from the registers to a handler and back.
 //!
-//! [`table`] is where every call is entered, once, with its state and the kinds of its
-//! arguments; documentation and traces come from it.
+//! Every call is entered once, in [`abi_linux`], with its state and the kinds of its arguments;
+//! the dispatch [`table`], documentation and traces come from there.
 
 mod table;
 mod trace_text;
@@ -16,7 +16,8 @@ use crate::report::{self, Level};
 use crate::signal::{self, number::SIGSYS};
 use crate::thread::Thread;
 
-use table::{Call, State, TABLE};
+use abi_linux::State;
+use table::HANDLERS;
 
 /// Serves a call.
 pub type Handler = fn(&Thread, [u64; 6]) -> Result;
@@ -40,6 +41,8 @@ pub struct Interrupted {
 }
 
 const RSEQ: u64 = 334;
+/// Stands for all calls by `int 0x80`.
+const INT_80: u64 = 1023;
 
 const INTERRUPTED: u64 = 1 << 63;
 const RESTARTS: u64 = 1 << 62;
@@ -62,17 +65,17 @@ pub fn dispatch(thread: &Thread) {
     let arguments = context.registers.syscall_arguments();
     drop(context);
     trace::record(Event::SyscallEnter, u64::from(thread.tid()), number);
-    let call =
-        usize::try_from(number).ok().and_then(|index| TABLE.get(index)).and_then(Option::as_ref);
+    let handler = usize::try_from(number).ok().and_then(|index| *HANDLERS.get(index)?);
     let traced = TRACED.load(Ordering::Relaxed);
     let started = if traced { hal::monotonic() } else { 0 };
-    let entered = if traced { call.map(|call| trace_text::enter(call, arguments)) } else { None };
-    let result = match call {
-        Some(call) => {
+    let call = if traced { abi_linux::find(number) } else { None };
+    let entered = call.map(|call| (call, trace_text::enter(thread, call, arguments)));
+    let result = match handler {
+        Some(handler) => {
             if report::is_on(Level::Debug) {
-                tell_partial(call, number);
+                tell_partial(number);
             }
-            (call.handler)(thread, arguments)
+            handler(thread, arguments)
         }
         None => absent(thread, number),
     };
@@ -92,15 +95,8 @@ pub fn dispatch(thread: &Thread) {
     sched::context().registers.set_syscall_result(value);
     trace::record(Event::SyscallExit, u64::from(thread.tid()), value);
     if traced {
-        trace_text::leave(
-            thread,
-            call,
-            number,
-            arguments,
-            entered,
-            result,
-            hal::monotonic() - started,
-        );
+        let time = hal::monotonic() - started;
+        trace_text::leave(thread, number, arguments, entered, result, time);
     }
 }
 
@@ -122,7 +118,8 @@ pub fn report_counts() {
 }
 
 /// Says once what is missing of a call that a program uses.
-fn tell_partial(call: &Call, number: u64) {
+fn tell_partial(number: u64) {
+    let Some(call) = abi_linux::find(number) else { return };
     let State::Partial(why) = call.state else { return };
     let index = number as usize % 1024;
     let bit = 1u64 << (index % 64);
@@ -136,7 +133,10 @@ fn absent(_thread: &Thread, number: u64) -> Result {
     let index = number as usize % 1024;
     let bit = 1u64 << (index % 64);
     if REPORTED[index / 64].fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-        let name = table::absent_name(number);
+        let name = match number {
+            INT_80 => "a 32-bit call",
+            _ => abi_linux::name_of(number).unwrap_or("unknown"),
+        };
         let text =
             alloc::format!("system call {number} ({name}) is not there: it fails with ENOSYS");
         // Restartable sequences are refused on purpose: no C library minds.
@@ -149,6 +149,6 @@ fn absent(_thread: &Thread, number: u64) -> Result {
 /// A program used `int 0x80`: the 32-bit calls are not there.
 pub fn refuse_32_bit(thread: &Thread) {
     let _ = (SIGSYS, signal::default_action(SIGSYS));
-    absent(thread, 1023).ok();
+    absent(thread, INT_80).ok();
     sched::context().registers.set_syscall_result(-i64::from(Errno::ENOSYS as u16) as u64);
 }

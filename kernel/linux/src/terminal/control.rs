@@ -18,7 +18,7 @@ use crate::signal::{Info, send_to_group, send_to_process, set_of};
 use crate::thread::Thread;
 
 /// The terminals of sessions.
-static CONTROLLING: SpinLock<BTreeMap<u32, Arc<Terminal>>> =
+pub static CONTROLLING: SpinLock<BTreeMap<u32, Arc<Terminal>>> =
     SpinLock::new(rank::TERMINALS, BTreeMap::new());
 
 /// The controlling terminal of a process.
@@ -123,15 +123,13 @@ pub fn to_foreground(terminal: &Terminal, signal: u8) {
     }
 }
 
-/// Whether nobody outside a group, but in its session, is there to continue it.
+/// Whether nobody outside a group, but in its session, is there to continue it. The first process may
+/// well be: it is the shell that somebody started, not a system's init.
 fn is_orphaned(group: u32) -> bool {
     let members = tree().group(group);
     !members.iter().any(|member| {
         member.parent().is_some_and(|parent| {
-            !parent.is_ending()
-                && parent.pid != 1
-                && parent.group() != group
-                && parent.session() == member.session()
+            !parent.is_ending() && parent.group() != group && parent.session() == member.session()
         })
     })
 }

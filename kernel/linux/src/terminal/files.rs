@@ -24,7 +24,7 @@ pub struct Master(pub Arc<Terminal>);
 pub struct Slave {
     pub terminal: Arc<Terminal>,
     /// The hang-ups before it was opened.
-    hang_ups: u32,
+    pub hang_ups: u32,
 }
 
 impl Slave {
@@ -35,7 +35,7 @@ impl Slave {
 
 /// Opens a new terminal's master.
 pub fn open_master(thread: &Thread, location: Location, options: u32) -> Result<Arc<OpenFile>> {
-    let terminal = Terminal::create(&thread.identity().checks)?;
+    let terminal = Terminal::create(&thread.identity().checks, false)?;
     Ok(OpenFile::new(Arc::new(Master(terminal)), Some(location), options))
 }
 
@@ -131,7 +131,7 @@ impl File for Slave {
             }
         }
         if total > 0 {
-            self.terminal.master.notify_of(events::IN | events::RDNORM);
+            self.terminal.has_output();
             Ok(total)
         } else {
             fail(Errno::EAGAIN)
@@ -233,15 +233,7 @@ impl File for Master {
             let mut bytes = [0; STEP];
             let wanted = (from.left() as usize).min(STEP);
             let seen = from.look(&mut bytes[..wanted])?;
-            let mut count = 0;
-            let mut pressed = None;
-            {
-                let mut state = self.0.state.lock();
-                while count < seen && pressed.is_none() && state.discipline.has_input_room() {
-                    pressed = state.discipline.typed(bytes[count]);
-                    count += 1;
-                }
-            }
+            let (count, pressed) = self.0.type_bytes(&bytes[..seen]);
             from.get(&mut bytes[..count])?;
             total += count;
             if let Some(key) = pressed {
@@ -255,7 +247,7 @@ impl File for Master {
         }
         self.0.slave.notify();
         // What is typed is echoed.
-        self.0.master.notify_of(events::IN | events::RDNORM);
+        self.0.has_output();
         Ok(total)
     }
 

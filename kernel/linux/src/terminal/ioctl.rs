@@ -134,6 +134,7 @@ fn flow(terminal: &Terminal, what: u64) -> Result {
         2 | 3 => {}
         _ => return fail(Errno::EINVAL),
     }
+    terminal.has_output();
     terminal.slave.notify_of(events::OUT);
     Ok(0)
 }

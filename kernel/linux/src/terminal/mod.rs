@@ -1,5 +1,6 @@
 //! Terminals: pseudo-terminals, their line discipline, sessions' controlling terminals.
 
+mod console;
 mod control;
 mod discipline;
 mod files;
@@ -14,13 +15,14 @@ use lock::SpinLock;
 use spin::Once;
 use vfs::{Credentials, DeviceNumber, Location, NewKind};
 
+pub use console::Console;
 pub use control::{open_controlling, session_ends};
 use files::open_slave;
 pub use files::{open_master, open_numbered};
 
-use self::discipline::Discipline;
+use self::discipline::{Discipline, Key};
 use crate::error::{Result, fail};
-use crate::file::FileContext;
+use crate::file::{FileContext, events};
 use crate::notifier::Notifier;
 use crate::process::{ALL_CAPABILITIES, Identity};
 use crate::rank;
@@ -60,6 +62,8 @@ pub struct Terminal {
     master: Notifier,
     /// Changes that programs wait for.
     slave: Notifier,
+    /// That of the host: held by whoever sends output there.
+    host: Option<sched::Mutex<()>>,
 }
 
 /// All terminals, by number.
@@ -82,8 +86,8 @@ pub fn set_names(context: &FileContext, directory: Location) {
 }
 
 impl Terminal {
-    /// A new terminal with a name.
-    fn create(credentials: &Credentials) -> Result<Arc<Self>> {
+    /// A new terminal with a name. `host`: its other end is the host's.
+    fn create(credentials: &Credentials, host: bool) -> Result<Arc<Self>> {
         let terminal = {
             let mut terminals = TERMINALS.lock();
             let free = (0..MAX_TERMINALS).find(|number| !terminals.contains_key(number));
@@ -105,6 +109,7 @@ impl Terminal {
                 ),
                 master: Notifier::new(),
                 slave: Notifier::new(),
+                host: host.then(|| sched::Mutex::new(())),
             });
             terminals.insert(number, Arc::downgrade(&terminal));
             terminal
@@ -127,6 +132,27 @@ impl Terminal {
     /// The terminal with a number.
     fn find(number: u32) -> Option<Arc<Self>> {
         TERMINALS.lock().get(&number).and_then(Weak::upgrade)
+    }
+
+    /// Bytes are typed, up to a key that raises a signal or as far as there is room; gives how
+    /// many, and the key.
+    fn type_bytes(&self, bytes: &[u8]) -> (usize, Option<Key>) {
+        let mut state = self.state.lock();
+        let mut count = 0;
+        let mut pressed = None;
+        while count < bytes.len() && pressed.is_none() && state.discipline.has_input_room() {
+            pressed = state.discipline.typed(bytes[count]);
+            count += 1;
+        }
+        (count, pressed)
+    }
+
+    /// There may be output for the master's side.
+    fn has_output(&self) {
+        match &self.host {
+            Some(order) => console::send_output(self, order),
+            None => self.master.notify_of(events::IN | events::RDNORM),
+        }
     }
 
     /// The master's side is closed: the name goes, and whoever uses the terminal is cut off.

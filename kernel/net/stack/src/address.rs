@@ -25,20 +25,6 @@ impl Prefix {
         common_bits(&self.address, address) >= u32::from(self.length)
     }
 
-    /// The address of the network: all bits behind the prefix are zero.
-    pub fn network(&self) -> IpAddr {
-        match self.address {
-            IpAddr::V4(address) => {
-                let hosts = u32::MAX.checked_shr(u32::from(self.length)).unwrap_or(0);
-                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & !hosts))
-            }
-            IpAddr::V6(address) => {
-                let hosts = u128::MAX.checked_shr(u32::from(self.length)).unwrap_or(0);
-                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !hosts))
-            }
-        }
-    }
-
     /// The directed broadcast address of an IPv4 network that has one.
     pub fn broadcast(&self) -> Option<Ipv4Addr> {
         match self.address {

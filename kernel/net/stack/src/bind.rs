@@ -382,14 +382,6 @@ impl Binding {
         }
     }
 
-    /// Changes whether others may have the port as well.
-    pub fn set_reuse(&self, address: bool, port: bool) {
-        self.change(|entry| {
-            entry.request.reuse_address = address;
-            entry.request.reuse_port = port;
-        });
-    }
-
     pub(crate) fn set_target(&self, target: Target) {
         self.change(|entry| entry.target = target);
     }

@@ -115,9 +115,6 @@ pub struct Interface {
     pub offloads: Offloads,
     /// Hop limit of sent packets.
     pub hop_limit: u8,
-    /// TCP segments for addresses of others are taken as well, for the listener of
-    /// [`Shared::intercept`](crate::Shared::intercept): this machine speaks for a whole network.
-    pub speaks_for_all: bool,
     /// What it finds out by itself.
     pub autoconf: Autoconf,
     /// Routers ask hosts to get addresses, and other configuration, by DHCPv6.
@@ -140,7 +137,6 @@ impl Interface {
             up: true,
             offloads: Offloads::default(),
             hop_limit: 64,
-            speaks_for_all: false,
             autoconf: Autoconf::default(),
             routers_ask: (false, false),
             addresses: Vec::new(),

@@ -192,7 +192,7 @@ impl Datagram {
             state: SpinLock::new(rank::DATAGRAM, State::default()),
             readiness: Readiness::new(token),
         });
-        datagram.readiness.set(Ready::WRITABLE);
+        datagram.readiness.update(Ready::WRITABLE, false);
         datagram
     }
 
@@ -255,17 +255,12 @@ impl Datagram {
         self.state.lock().options = options;
     }
 
-    /// The groups that it is a member of.
-    pub fn groups(&self) -> Vec<Group> {
-        self.state.lock().groups.clone()
-    }
-
     /// Takes the oldest message (`peek`: a copy of it, which shares memory). `Ok(None)` is the
     /// end after a shutdown.
     pub fn receive(&self, peek: bool) -> Result<Option<Message>, ReceiveError> {
         let mut state = self.state.lock();
         if let Some(error) = state.error.take() {
-            self.readiness.set(level(&state));
+            self.refresh(&state, false);
             return Err(ReceiveError::Failed(error));
         }
         let message = if peek { state.queue.front().cloned() } else { state.queue.pop_front() };
@@ -278,7 +273,7 @@ impl Datagram {
                 state.queue = VecDeque::new();
             }
         }
-        self.readiness.set(level(&state));
+        self.refresh(&state, false);
         Ok(Some(message))
     }
 
@@ -294,7 +289,7 @@ impl Datagram {
         let mut state = self.state.lock();
         state.receive_shut |= receive;
         state.send_shut |= send;
-        self.readiness.set(level(&state));
+        self.refresh(&state, true);
     }
 
     /// Releases port and memory; the socket is of no more use.
@@ -307,7 +302,7 @@ impl Datagram {
     pub fn take_error(&self) -> Option<SocketError> {
         let mut state = self.state.lock();
         let error = state.error.take();
-        self.readiness.set(level(&state));
+        self.refresh(&state, false);
         error
     }
 
@@ -334,24 +329,25 @@ impl Datagram {
         }
         state.held += size;
         state.queue.push_back(message);
-        Some(self.readiness.update(level(&state), Ready::READABLE))
+        Some(self.refresh(&state, true))
     }
 
     /// An error of a packet that this socket sent. Returns whether to report it.
     pub(crate) fn fail(&self, error: SocketError) -> bool {
         let mut state = self.state.lock();
         state.error = Some(error);
-        self.readiness.update(level(&state), Ready::ERROR)
+        self.refresh(&state, true)
     }
-}
 
-/// What a socket is ready for.
-fn level(state: &State) -> Ready {
-    Ready::WRITABLE
-        .with_if(Ready::READABLE, !state.queue.is_empty() || state.receive_shut)
-        .with_if(Ready::ERROR, state.error.is_some())
-        .with_if(Ready::READ_HANGUP, state.receive_shut)
-        .with_if(Ready::HANGUP, state.receive_shut && state.send_shut)
+    fn refresh(&self, state: &State, edge: bool) -> bool {
+        let readable = !state.queue.is_empty() || state.receive_shut || state.error.is_some();
+        let ready = Ready::WRITABLE
+            .with_if(Ready::READABLE, readable)
+            .with_if(Ready::ERROR, state.error.is_some())
+            .with_if(Ready::READ_HANGUP, state.receive_shut)
+            .with_if(Ready::HANGUP, state.receive_shut && state.send_shut);
+        self.readiness.update(ready, edge)
+    }
 }
 
 /// Why nothing was received.

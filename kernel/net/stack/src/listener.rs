@@ -82,7 +82,7 @@ impl Listener {
         let accepted = queue.pop_front();
         self.queued.store(queue.len() as u32, Ordering::Release);
         if queue.is_empty() {
-            self.readiness.set(Ready::NONE);
+            self.readiness.update(Ready::NONE, false);
             if queue.capacity() > 64 {
                 *queue = VecDeque::new();
             }
@@ -140,7 +140,7 @@ impl Listener {
         }
         queue.push_back(accepted);
         self.queued.store(queue.len() as u32, Ordering::Release);
-        Ok(self.readiness.update(Ready::READABLE, Ready::READABLE))
+        Ok(self.readiness.update(Ready::READABLE, true))
     }
 
     /// Closes; returns the connections that nobody will accept.

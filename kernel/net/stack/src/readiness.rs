@@ -13,8 +13,6 @@ pub struct Readiness {
     generation: AtomicU32,
     token: AtomicU64,
     queued: AtomicBool,
-    /// Edges since the last report.
-    changed: AtomicU32,
 }
 
 /// Something happened to a socket.
@@ -24,8 +22,6 @@ pub struct Event {
     pub token: u64,
     /// Readiness when the event was taken.
     pub ready: Ready,
-    /// What had an edge since the event before: it rose, or more of it came.
-    pub changed: Ready,
     /// Generation when the event was taken.
     pub generation: u32,
 }
@@ -51,27 +47,16 @@ impl Readiness {
         self.token.store(token, Ordering::Release);
     }
 
-    /// Sets the level, with the edges besides those of a rising level. Returns whether the socket
-    /// is to be reported: there was an edge, someone wants to know, and it is not reported
-    /// already. Whoever calls this must report.
-    pub(crate) fn update(&self, ready: Ready, edges: Ready) -> bool {
-        let before = self.ready.load(Ordering::Acquire);
-        let level = u32::from(ready.0);
-        if before != level {
-            self.ready.store(level, Ordering::Release);
-        }
-        let edges = u32::from(edges.0) | level & !before;
-        if edges == 0 {
+    /// Sets the level. Returns whether the socket is to be reported: there was an edge, someone
+    /// wants to know, and it is not reported already.
+    pub(crate) fn update(&self, ready: Ready, edge: bool) -> bool {
+        let before = self.ready.swap(u32::from(ready.0), Ordering::AcqRel);
+        let rising = u32::from(ready.0) & !before != 0;
+        if !edge && !rising {
             return false;
         }
-        self.changed.fetch_or(edges, Ordering::AcqRel);
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.token.load(Ordering::Acquire) != 0 && !self.queued.swap(true, Ordering::AcqRel)
-    }
-
-    /// Sets the level where nobody has to be told: it falls, or the owner itself changes it.
-    pub(crate) fn set(&self, ready: Ready) {
-        self.ready.store(u32::from(ready.0), Ordering::Release);
     }
 
     /// The event to report, after which new edges are reported again.
@@ -80,7 +65,6 @@ impl Readiness {
         Event {
             token: self.token.load(Ordering::Acquire),
             ready: self.ready(),
-            changed: Ready(self.changed.swap(0, Ordering::AcqRel) as u16),
             generation: self.generation(),
         }
     }

@@ -147,7 +147,6 @@ pub struct Shared {
     path_mtu: SpinLock<HashMap<IpAddr, (u32, Instant), Hashing>>,
     path_mtu_count: AtomicU32,
     raw: SpinLock<Vec<Weak<Datagram>>>,
-    interceptor: SpinLock<Weak<Listener>>,
     raw_count: AtomicU32,
     seed: [u64; 2],
 }
@@ -187,7 +186,6 @@ impl Shared {
             path_mtu: SpinLock::new(rank::PATH_MTU, HashMap::with_hasher(fold)),
             path_mtu_count: AtomicU32::new(0),
             raw: SpinLock::new(rank::RAW, Vec::new()),
-            interceptor: SpinLock::new(rank::RAW, Weak::new()),
             raw_count: AtomicU32::new(0),
             config: SpinLock::new(rank::CONFIG, Arc::new(config)),
             generation: AtomicU32::new(0),
@@ -262,16 +260,6 @@ impl Shared {
         token: u64,
     ) -> Result<Arc<Listener>, BindError> {
         Listener::new(binding, backlog, config, token)
-    }
-
-    /// Has a listener take the connections to all addresses of others that come in over
-    /// interfaces which [speak for all](Interface::speaks_for_all).
-    pub fn intercept(&self, listener: &Arc<Listener>) {
-        *self.interceptor.lock() = Arc::downgrade(listener);
-    }
-
-    pub(crate) fn interceptor(&self) -> Option<Arc<Listener>> {
-        self.interceptor.lock().upgrade()
     }
 
     /// Makes a datagram socket; it receives once it is bound (UDP, ping) or at once (raw,

@@ -88,20 +88,6 @@ pub fn read(descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError> {
     check(unsafe { host_call(READV, descriptor as usize, iovec.as_ptr() as usize, 1, 0, 0, 0) })
 }
 
-/// Waits until a descriptor can be read or written, as asked; `false` when that will never be.
-pub fn wait_for(descriptor: u32, readable: bool, writable: bool) -> bool {
-    const POLLIN: u16 = 1;
-    const POLLOUT: u16 = 4;
-    const POLLERR_HUP_NVAL: u16 = 0x38;
-    let events = if readable { POLLIN } else { 0 } | if writable { POLLOUT } else { 0 };
-    // `struct pollfd`: the descriptor, what is asked, what is there.
-    let mut entry = [descriptor, u32::from(events)];
-    // SAFETY: writes the entry only.
-    unsafe { host_call(PPOLL, entry.as_mut_ptr() as usize, 1, 0, 0, 0, 0) };
-    let found = (entry[1] >> 16) as u16;
-    found & POLLIN != 0 || found & POLLERR_HUP_NVAL == 0
-}
-
 /// Waits until `word` is no longer `expected`, a wake-up, a signal, or the deadline (absolute,
 /// monotonic, nanoseconds; `u64::MAX`: none).
 pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: u64) {

@@ -21,8 +21,8 @@
 
 extern crate alloc;
 
-mod channel;
 mod clock;
+mod events;
 mod gateway;
 mod host;
 mod platform;
@@ -37,16 +37,21 @@ mod user;
 mod vcpu;
 mod window;
 
-pub use channel::{Channel, ChannelError, MOST_PARTS};
 pub use start::begin;
 
-/// Makes `main` the kernel's main function and defines the program's entry point.
+/// Makes `main` the kernel's main function and `last_words` what it says before it dies,
+/// and defines the program's entry point.
 #[macro_export]
 macro_rules! entry {
-    ($main:path) => {
+    ($main:path, $last_words:path) => {
         #[unsafe(no_mangle)]
         fn drupe_kernel_main(boot: hal::Boot) -> ! {
             $main(boot)
+        }
+
+        #[unsafe(no_mangle)]
+        fn drupe_kernel_last_words() {
+            $last_words()
         }
 
         core::arch::global_asm!(

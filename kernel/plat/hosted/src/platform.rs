@@ -2,7 +2,7 @@
 
 use core::fmt::Write;
 use core::num::NonZeroUsize;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use arch::cpu;
 use hal::{
@@ -16,9 +16,9 @@ use crate::signal::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP, unit};
 use crate::slot::{self, Slot};
 use crate::space::{self, Space};
 use crate::vcpu::{self, Vcpu, way};
-use crate::{clock, host, stop, user, window};
+use crate::{clock, events, host, stop, user, window};
 
-struct Hosted;
+pub struct Hosted;
 hal::platform!(crate::platform::Hosted);
 
 /// Frames of a kernel stack; code without optimisation needs more.
@@ -26,9 +26,22 @@ const STACK_FRAMES: usize = if cfg!(debug_assertions) { 8 } else { 4 };
 
 static REPORT: AtomicU32 = AtomicU32::new(u32::MAX);
 
+/// Whether output is written to its descriptors, instead of being sent as frames.
+static DIRECT: AtomicBool = AtomicBool::new(true);
+
+/// Output is sent as frames from now on, so that it stays in order with reports.
+pub fn send_output() {
+    DIRECT.store(false, Ordering::Relaxed);
+}
+
 /// Reports go to this descriptor from now on.
 pub fn report_to(descriptor: u32) {
     REPORT.store(descriptor, Ordering::Relaxed);
+}
+
+/// The descriptor of the report channel.
+pub fn report_descriptor() -> u32 {
+    REPORT.load(Ordering::Relaxed)
 }
 
 /// A short text without allocation.
@@ -182,14 +195,16 @@ impl Platform for Hosted {
     }
 
     fn report(kind: Report, flags: u8, payload: &[u8]) {
-        match kind {
-            Report::Stdout => return write_all(1, payload),
-            Report::Stderr => return write_all(2, payload),
-            _ => {}
+        if DIRECT.load(Ordering::Relaxed) {
+            match kind {
+                Report::Stdout => return write_all(1, payload),
+                Report::Stderr => return write_all(2, payload),
+                _ => {}
+            }
         }
         let payload = &payload[..payload.len().min(abi_report::MAX_PAYLOAD)];
         let head = abi_report::head(kind, flags, payload.len());
-        let descriptor = REPORT.load(Ordering::Relaxed);
+        let descriptor = report_descriptor();
         // The channel keeps messages whole: one call per frame.
         for rounds in 0..100_000 {
             match host::writev(descriptor, [&head, payload]) {
@@ -197,6 +212,10 @@ impl Platform for Hosted {
                 _ => return,
             }
         }
+    }
+
+    fn control_read(buffer: &mut [u8]) -> usize {
+        events::control_read(buffer)
     }
 
     fn monotonic() -> u64 {

@@ -5,9 +5,10 @@
 use arch::{Registers, VectorUnit};
 use core::fmt::Write;
 use core::sync::atomic::Ordering;
+use hal::{Platform, Report};
 
 use crate::gateway::{self, drupe_restorer, exit, host_call};
-use crate::platform::{Text, die};
+use crate::platform::{Hosted, Text, die};
 use crate::slot::Slot;
 use crate::text::Place;
 use crate::vcpu::{Signal, Vcpu};
@@ -23,7 +24,10 @@ pub const SIGSYS: i32 = 31;
 /// has taken the number of one of ours) does no harm.
 pub const SIGKICK: i32 = 23;
 
-const HANDLED: [i32; 7] = [SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS, SIGKICK];
+/// The host asks a kernel that does not answer what it does.
+const SIGQUIT: i32 = 3;
+
+const HANDLED: [i32; 8] = [SIGQUIT, SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS, SIGKICK];
 
 /// `struct siginfo`, as far as it is needed.
 #[repr(C)]
@@ -108,6 +112,10 @@ pub fn send_kick(process: u32, thread: u32) {
     };
 }
 
+unsafe extern "Rust" {
+    safe fn drupe_kernel_last_words();
+}
+
 extern "C" fn handle(number: i32, info: *const SignalInfo, context: *mut SignalContext) {
     // SAFETY: the host gives both; nobody else uses them.
     let (info, context) = unsafe { (&*info, &mut *context) };
@@ -115,6 +123,9 @@ extern "C" fn handle(number: i32, info: *const SignalInfo, context: *mut SignalC
     let vcpu = Vcpu::this();
     let address = context.rip as usize;
     let restartable = gateway::restartable();
+    if number == SIGQUIT {
+        return asked(slot, vcpu, context);
+    }
     if number == SIGKICK {
         stop::answer(vcpu);
         if restartable.contains(&address) {
@@ -159,6 +170,28 @@ extern "C" fn handle(number: i32, info: *const SignalInfo, context: *mut SignalC
     unsafe { vcpu.signal.get().write(signal) };
     // SAFETY: the registers are captured.
     unsafe { gateway::leave_user(exit::SIGNAL) };
+}
+
+/// The host asks what this thread does: the one that holds a token tells, and that of the first
+/// vCPU the rest.
+fn asked(slot: &Slot, vcpu: &Vcpu, context: &SignalContext) {
+    if !core::ptr::eq(vcpu.slot(), slot) {
+        return;
+    }
+    let mut text = Text::new();
+    let index = vcpu.index;
+    if in_kernel(context.rip as usize, vcpu) {
+        let _ = write!(text, "vCPU {index} is in the kernel");
+        Hosted::report(Report::TaskDump, 0, text.as_str().as_bytes());
+        crate::platform::backtrace(context.rip, context.rbp);
+    } else {
+        let _ = write!(text, "vCPU {index} runs a program, instruction {:#x}", context.rip);
+        Hosted::report(Report::TaskDump, 0, text.as_str().as_bytes());
+    }
+    if index == 0 {
+        drupe_kernel_last_words();
+        Hosted::report(Report::DumpEnd, 0, &[]);
+    }
 }
 
 /// Whether a single-step trap came on the way into a program whose trap flag is set, up to and
@@ -290,6 +323,8 @@ fn kernel_death(number: i32, info: &SignalInfo, context: &SignalContext) -> ! {
         ", rax {:#x} rbx {:#x} rdi {:#x} rsi {:#x}",
         context.rax, context.rbx, context.rdi, context.rsi
     );
+    Hosted::report(Report::Panic, 0, text.as_str().as_bytes());
     crate::platform::backtrace(context.rip, context.rbp);
-    die(text.as_str())
+    drupe_kernel_last_words();
+    Hosted::exit(125)
 }

@@ -13,7 +13,7 @@ use crate::host::{
 use crate::slot::{self, Slot};
 use crate::vcpu::{self, Vcpu};
 use crate::window::{self, HIGHEST, LOWEST, Layout, UNIT};
-use crate::{clock, platform, seal, signal, space};
+use crate::{clock, events, platform, seal, signal, space};
 
 unsafe extern "Rust" {
     safe fn drupe_kernel_main(boot: Boot) -> !;
@@ -50,7 +50,7 @@ struct Handed {
 }
 
 static mut HANDED: Handed = Handed {
-    layout: Layout { base: 0, end: 0, module: 0, memory_file: 0, vdso: (0, 0) },
+    layout: Layout { base: 0, end: 0, module: 0, images: 0, memory_file: 0, vdso: (0, 0) },
     module_len: 0,
     memory: 0,
     data_len: 0,
@@ -132,6 +132,7 @@ pub unsafe extern "C" fn begin(stack: *const u64, image: u64, dynamic: *const [u
     };
 
     let memory = config.limits.memory & !(PAGE_SIZE - 1);
+    let images_start = header.images_start();
     let module_at = memory.next_multiple_of(UNIT);
     let length = UNIT + module_at + header.module_len.next_multiple_of(UNIT);
     let positions = (HIGHEST - LOWEST - length) / UNIT;
@@ -141,6 +142,7 @@ pub unsafe extern "C" fn begin(stack: *const u64, image: u64, dynamic: *const [u
             base,
             end: base + length,
             module: module_at,
+            images: module_at + images_start,
             memory_file: descriptors.memory,
             vdso: (0, 0),
         },
@@ -155,14 +157,12 @@ pub unsafe extern "C" fn begin(stack: *const u64, image: u64, dynamic: *const [u
     let second = unsafe {
         let at = base + UNIT;
         map(at, memory, PROT_READ | PROT_WRITE, MAP_SHARED, descriptors.memory, 0);
-        map(
-            at + module_at,
-            header.module_len,
-            PROT_READ,
-            MAP_SHARED,
-            Descriptors::HOSTED.module,
-            0,
-        );
+        map(at + module_at, images_start, PROT_READ, MAP_SHARED, descriptors.module, 0);
+        let images_len = header.module_len.saturating_sub(images_start);
+        if images_len > 0 {
+            let start = at + module_at + images_start;
+            map(start, images_len, PROT_READ, MAP_SHARED, descriptors.images, 0);
+        }
         handed.data_len = map_image(image, base, descriptors.kernel, descriptors.memory);
         relocate(dynamic, image, base, base);
         protect_constants(image, base, descriptors.memory);
@@ -336,6 +336,9 @@ extern "C" fn second_half(_carry: usize, _argument: usize) -> ! {
     };
     let Ok(config) = Config::parse(module) else { fail("the boot module is damaged") };
 
+    if config.trace.syscalls {
+        platform::send_output();
+    }
     // GS must point to a vCPU before anything asks which one this is.
     let mut host_cpus = [0u64; 16];
     let (pointer, length) = (host_cpus.as_mut_ptr() as usize, size_of_val(&host_cpus));
@@ -365,18 +368,20 @@ extern "C" fn second_half(_carry: usize, _argument: usize) -> ! {
             "the host refuses seccomp filters (error from prctl or seccomp), which the process platform needs; use --provider qemu",
         );
     }
-    start_timer_thread(process);
+    start_thread(process, timer_thread);
+    start_thread(process, event_thread);
     drupe_kernel_main(Boot { module, module_address })
 }
 
-fn start_timer_thread(process: u32) {
+/// Starts a thread that is no vCPU.
+fn start_thread(process: u32, entry: extern "C" fn(usize) -> !) {
     let Some(slot) = Slot::allocate(&space::KERNEL) else {
         fail("too little memory for the kernel")
     };
     // SAFETY: the flags are those of a thread.
-    match unsafe { slot::create(slot, space::THREAD_FLAGS, timer_thread) } {
+    match unsafe { slot::create(slot, space::THREAD_FLAGS, entry) } {
         Ok(thread) => slot.set_ids(process, thread),
-        Err(_) => fail("the host refuses a thread for timers"),
+        Err(_) => fail("the host refuses a thread for timers or input"),
     }
 }
 
@@ -385,6 +390,13 @@ extern "C" fn timer_thread(slot: usize) -> ! {
     let slot = unsafe { &*(slot as *const Slot) };
     slot.adopt_signals();
     vcpu::timer_thread()
+}
+
+extern "C" fn event_thread(slot: usize) -> ! {
+    // SAFETY: the creator gives a slot.
+    let slot = unsafe { &*(slot as *const Slot) };
+    slot.adopt_signals();
+    events::thread()
 }
 
 /// Unmaps all that the host mapped for the old image, except its vDSO, which is returned.

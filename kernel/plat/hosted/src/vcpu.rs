@@ -192,14 +192,6 @@ impl Vcpu {
     }
 }
 
-/// A device asks for attention: tells an idle vCPU if there is one, otherwise the first.
-pub fn device_event() {
-    let idle = VCPUS[..count()].iter().find(|vcpu| vcpu.waiting.load(Ordering::SeqCst));
-    let vcpu = idle.unwrap_or(&VCPUS[0]);
-    vcpu.device_events.fetch_add(1, Ordering::Release);
-    vcpu.kick();
-}
-
 /// How many vCPUs there are.
 pub fn count() -> usize {
     COUNT.load(Ordering::Relaxed) as usize

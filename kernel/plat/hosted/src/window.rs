@@ -4,7 +4,7 @@
 //! base            image: text and constants from the sealed executable,
 //!                 writable data from the memory file, from its offset 0 on
 //! base + 4 GiB    the memory file, whole: physical address = offset
-//!  ... + memory   the boot module, read only (up to the next 4 GiB)
+//!  ... + memory   the boot module, read only, and the images behind it (up to the next 4 GiB)
 //! ```
 //! Base and end are multiples of 4 GiB, so that the seal compares only upper halves.
 
@@ -27,6 +27,7 @@ static BASE: AtomicU64 = AtomicU64::new(0);
 static END: AtomicU64 = AtomicU64::new(0);
 static PHYSICAL: AtomicUsize = AtomicUsize::new(0);
 static MODULE: AtomicU64 = AtomicU64::new(0);
+static IMAGES: AtomicU64 = AtomicU64::new(0);
 static MEMORY_FILE: AtomicU64 = AtomicU64::new(0);
 static RESERVED: Once<([Range; 4], usize)> = Once::new();
 
@@ -37,6 +38,8 @@ pub struct Layout {
     pub end: u64,
     /// Physical address of the boot module.
     pub module: u64,
+    /// Physical address of the images behind it.
+    pub images: u64,
     pub memory_file: u32,
     /// The host's vDSO and its data.
     pub vdso: (u64, u64),
@@ -48,6 +51,7 @@ pub fn init(layout: &Layout) {
     END.store(layout.end, Ordering::Relaxed);
     PHYSICAL.store((layout.base + UNIT) as usize, Ordering::Relaxed);
     MODULE.store(layout.module, Ordering::Relaxed);
+    IMAGES.store(layout.images, Ordering::Relaxed);
     MEMORY_FILE.store(u64::from(layout.memory_file), Ordering::Relaxed);
     // The seal adds a carry of up to 8 GiB: keep programs that far below.
     let window = Range { start: layout.base - 2 * UNIT, end: layout.end };
@@ -82,7 +86,7 @@ pub fn reserved() -> &'static [Range] {
     RESERVED.get().map_or(&[], |(ranges, count)| &ranges[..*count])
 }
 
-/// Whether an address is the boot module's, whose bytes never change.
+/// Whether an address is the boot module's or the images', whose bytes never change.
 pub fn is_module(address: PhysAddr) -> bool {
     address.0 >= MODULE.load(Ordering::Relaxed)
 }
@@ -90,6 +94,10 @@ pub fn is_module(address: PhysAddr) -> bool {
 /// The host file behind a physical address, and the offset in it.
 pub fn file_of(address: PhysAddr) -> (u32, u64) {
     let module = MODULE.load(Ordering::Relaxed);
+    let images = IMAGES.load(Ordering::Relaxed);
+    if address.0 >= images {
+        return (abi_guest::Descriptors::HOSTED.images, address.0 - images);
+    }
     if is_module(address) {
         return (abi_guest::Descriptors::HOSTED.module, address.0 - module);
     }

@@ -117,6 +117,10 @@ impl Platform for Test {
         }
     }
 
+    fn control_read(_buffer: &mut [u8]) -> usize {
+        0
+    }
+
     fn device_events() -> u64 {
         0
     }

@@ -21,6 +21,7 @@ const SPURIOUS_VECTOR: u32 = 0xf0;
 const COMMAND: u32 = 0x300;
 const COMMAND_HIGH: u32 = 0x310;
 const TIMER_ENTRY: u32 = 0x320;
+const NMI_ENTRY: u32 = 0x360;
 const INITIAL_COUNT: u32 = 0x380;
 const CURRENT_COUNT: u32 = 0x390;
 const DIVIDE: u32 = 0x3e0;
@@ -81,6 +82,8 @@ pub fn init_this() {
     let deadline = if DEADLINE_MODE.load(Ordering::Relaxed) { 2 << 17 } else { 0 };
     write(TIMER_ENTRY, deadline | u32::from(TIMER));
     write(DIVIDE, 0b1011);
+    // The line (LINT1) by which a person asks what a vCPU does, as a non-maskable interrupt.
+    write(NMI_ENTRY, 4 << 8);
     let identity = read(ID);
     let identity = if X2APIC.load(Ordering::Relaxed) { identity } else { identity >> 24 };
     Vcpu::this().apic.store(identity, Ordering::Relaxed);

@@ -15,7 +15,7 @@ use mm::frames;
 
 use crate::boot_info::{Memory, StartInfo};
 use crate::vcpu::{self, Vcpu};
-use crate::{apic, clock, exit, segments, smp, stacks, tables, traps};
+use crate::{apic, clock, exit, segments, serial, smp, stacks, tables, traps};
 
 unsafe extern "Rust" {
     safe fn drupe_kernel_main(boot: Boot) -> !;
@@ -111,6 +111,10 @@ global_asm!(
     first_half = sym first_half,
     options(att_syntax),
 );
+
+// The step from where the image was loaded to where it lives: rax is the distance, rdx where to
+// go on. A debugger that stops here learns the distance.
+global_asm!(".global drupe_kernel_moves", "drupe_kernel_moves:", "add rsp, rax", "jmp rdx",);
 
 /// Physical pages for the kernel's own tables before there is an allocator: those behind the
 /// image.
@@ -219,18 +223,18 @@ extern "C" fn first_half(start_info: u64) -> ! {
     unsafe { *early.entry(root, 0, 3) = (*old_root).0[0] };
 
     let handed = Handed { direct, image, memory, root, early_start, early_end: early.next };
-    // SAFETY: this code and stack stay mapped; relocated data is not used before the jump; the
-    // stack pointer moves with the image.
+    let distance = image - start;
+    let entry = core::hint::black_box(second_half as *const () as u64 + distance);
+    // SAFETY: this code and stack stay mapped. What is relocated is not used before the jump: no
+    // function is called, as its address may be such. The stack pointer moves with the image.
     unsafe {
         (&raw mut HANDED).write(handed);
-        relocate(image - start);
         cpu::write_cr3(root);
+        relocate(distance);
         core::arch::asm!(
-            "add rsp, {delta}",
-            "add {entry}, {delta}",
-            "jmp {entry}",
-            delta = in(reg) image - start,
-            entry = in(reg) second_half as *const () as u64,
+            "jmp drupe_kernel_moves",
+            in("rax") distance,
+            in("rdx") entry,
             options(noreturn),
         );
     }
@@ -325,6 +329,7 @@ extern "C" fn second_half() -> ! {
     };
     apic::init_first();
     clock::init(config.realtime);
+    serial::init();
     smp::expect(config.limits.cpus as usize);
     drupe_kernel_main(Boot { module, module_address: PhysAddr(module_start) })
 }

@@ -19,6 +19,11 @@ pub fn report(kind: Report, flags: u8, payload: &[u8]) {
     drop(guard);
 }
 
+/// Whether somebody is in the middle of sending a frame.
+pub fn is_reporting() -> bool {
+    REPORTING.is_locked()
+}
+
 /// Ends the machine.
 pub fn exit(code: i32) -> ! {
     report(Report::Exit, 0, &code.to_le_bytes());

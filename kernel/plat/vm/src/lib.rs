@@ -23,11 +23,12 @@ mod apic;
 mod boot;
 mod boot_info;
 mod clock;
-pub mod devices;
 mod exit;
 mod fault;
+mod ioapic;
 mod platform;
 mod segments;
+mod serial;
 mod smp;
 mod space;
 mod stacks;
@@ -36,13 +37,18 @@ mod traps;
 mod user;
 mod vcpu;
 
-/// Makes `main` the kernel's main function.
+/// Makes `main` the kernel's main function and `last_words` what it says before it dies.
 #[macro_export]
 macro_rules! entry {
-    ($main:path) => {
+    ($main:path, $last_words:path) => {
         #[unsafe(no_mangle)]
         fn drupe_kernel_main(boot: hal::Boot) -> ! {
             $main(boot)
+        }
+
+        #[unsafe(no_mangle)]
+        fn drupe_kernel_last_words() {
+            $last_words()
         }
     };
 }

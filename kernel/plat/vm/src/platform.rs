@@ -9,7 +9,7 @@ use hal::{
 };
 
 use crate::vcpu::{self, Vcpu, unit};
-use crate::{apic, clock, exit, fault, smp, space, stacks, tables, traps, user};
+use crate::{apic, clock, exit, fault, serial, smp, space, stacks, tables, traps, user};
 
 struct Machine;
 hal::platform!(crate::platform::Machine);
@@ -57,6 +57,10 @@ impl Platform for Machine {
 
     fn report(kind: Report, flags: u8, payload: &[u8]) {
         exit::report(kind, flags, payload);
+    }
+
+    fn control_read(buffer: &mut [u8]) -> usize {
+        serial::read(buffer)
     }
 
     fn monotonic() -> u64 {

@@ -46,6 +46,11 @@ pub fn is_guard(address: u64) -> bool {
         && (address - BASE) % STRIDE < STRIDE - STACK_LEN
 }
 
+/// Whether an address is in a stack.
+pub fn is_stack(address: u64) -> bool {
+    (BASE..NEXT.load(Ordering::Relaxed)).contains(&address) && !is_guard(address)
+}
+
 /// Maps device registers; gives where they are seen.
 pub fn map_device(physical: PhysAddr, length: u64) -> Option<*mut u8> {
     let first = physical.0 & !(PAGE_SIZE - 1);

@@ -14,12 +14,11 @@ use crate::{apic, fault};
 pub const SYSCALL: u64 = 1;
 
 /// Vectors.
+pub const NMI: u64 = 2;
 pub const PAGE_FAULT: u64 = 14;
 pub const SYSCALL_32: u64 = 0x80;
 pub const TIMER: u8 = 0xe0;
 pub const KICK: u8 = 0xe1;
-/// What devices interrupt with; every vector below the timer's counts as theirs.
-pub const DEVICE: u8 = 0x30;
 pub const SPURIOUS: u8 = 0xff;
 
 /// An entry of the interrupt descriptor table.
@@ -35,6 +34,8 @@ static mut TABLE: [Gate; 256] = [Gate { low: 0, high: 0 }; 256];
 /// What a trap from the kernel leaves on the stack.
 #[repr(C)]
 pub struct Frame {
+    _alignment: u64,
+    pub rbp: u64,
     scratch: [u64; 9],
     pub vector: u64,
     pub error: u64,
@@ -116,9 +117,12 @@ global_asm!(
     "push r9",
     "push r10",
     "push r11",
+    "push rbp",
+    "sub rsp, 8",
     "cld",
     "mov rdi, rsp",
     "call {kernel_trap}",
+    "add rsp, 16",
     "pop r11",
     "pop r10",
     "pop r9",
@@ -278,6 +282,7 @@ extern "C" fn kernel_trap(frame: &mut Frame) {
         vector @ 32.. => interrupt(vector as u8),
         // SAFETY: reads the address of the fault.
         PAGE_FAULT => fault::in_kernel(frame, unsafe { cpu::read_cr2() }),
+        NMI => fault::asked_in_kernel(frame),
         _ => fault::kernel_death(frame, 0),
     }
 }

@@ -105,6 +105,13 @@ pub fn all() -> &'static [Vcpu] {
     &VCPUS[..count()]
 }
 
+/// The vCPU that this code runs on, where GS may still be the program's.
+pub fn running() -> Option<&'static Vcpu> {
+    // SAFETY: reads a register of this processor.
+    let base = unsafe { cpu::read_msr(GS_BASE) };
+    all().iter().find(|vcpu| core::ptr::from_ref::<Vcpu>(vcpu) as u64 == base)
+}
+
 /// Makes the running processor the vCPU `index`.
 ///
 /// # Safety

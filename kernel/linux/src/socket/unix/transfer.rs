@@ -292,7 +292,6 @@ impl UnixSocket {
             from: if self.kind == kind::DATAGRAM { piece.from.clone() } else { None },
             rights: Vec::new(),
             sender: self.options.passes_credentials().then_some(piece.sender),
-            control: Vec::new(),
             flags: if wanted < length { flags::TRUNC } else { 0 },
         };
         let peeked = options & flags::PEEK != 0;

@@ -235,11 +235,7 @@ impl Stack {
             && (loopback || self.wants_group(header.interface, &header.destination));
         let ours = group || self.config.is_broadcast(header.interface, &header.destination);
         header.unconfigured = !ours && self.may_configure(header);
-        let for_another = !ours
-            && header.protocol == TCP
-            && !header.destination.is_unspecified()
-            && self.config.interface(header.interface).is_some_and(|own| own.speaks_for_all);
-        let taken = ours || for_another || header.unconfigured;
+        let taken = ours || header.unconfigured;
         self.counters.not_local += u64::from(!taken);
         taken
     }

@@ -161,6 +161,7 @@ impl Stack {
         self.enter(now);
         let socket = self.sockets.get_mut(id.handle)?;
         let result = call(&mut socket.connection, env!(self));
+        socket.readiness.update(socket.connection.ready(), false);
         self.after_tcp(id.handle);
         Some(result)
     }

@@ -78,8 +78,11 @@ impl Stack {
     pub(super) fn after_tcp(&mut self, handle: Handle) {
         let Some(socket) = self.sockets.get_mut(handle) else { return };
         let changes = socket.connection.take_changes();
-        if socket.readiness.update(socket.connection.ready(), changes) {
-            self.events.push(socket.readiness.clone());
+        if !changes.is_empty() {
+            let ready = socket.connection.ready();
+            if socket.readiness.update(ready, true) {
+                self.events.push(socket.readiness.clone());
+            }
         }
         if socket.connection.wants_output() {
             if !socket.queued {
@@ -137,7 +140,7 @@ impl Stack {
         if !ip.link_group
             && !ip.destination.is_multicast()
             && !flags.has(Flags::RST)
-            && let Some(listener) = self.listener_for(ip, local, hash)
+            && let Some(listener) = self.shared.binds.listener(local, ip.interface, hash)
         {
             if flags.has(Flags::SYN) && !flags.has(Flags::ACK) {
                 return self.receive_syn(ip, key, &listener, header, beyond);
@@ -159,15 +162,6 @@ impl Stack {
             self.tcp_counters.resets_out += 1;
             self.send_loose_segment(&key, reset);
         }
-    }
-
-    /// Who takes connections to an address: a listener on it, or for addresses of others whoever
-    /// speaks for them.
-    fn listener_for(&self, ip: &IpHeader, local: SocketAddr, hash: u64) -> Option<Arc<Listener>> {
-        if self.config.owner(&ip.destination).is_none() {
-            return self.shared.interceptor();
-        }
-        self.shared.binds.listener(local, ip.interface, hash)
     }
 
     fn receive_syn(
@@ -381,7 +375,7 @@ impl Stack {
             }
             TimeWaitAnswer::Reuse(beyond) => {
                 let local: SocketAddr = key.local();
-                let listening = self.listener_for(ip, local, hash).is_some();
+                let listening = self.shared.binds.listener(local, ip.interface, hash).is_some();
                 if listening {
                     self.tcp_counters.time_wait_reused += 1;
                     self.remove_time_wait(handle);

@@ -183,9 +183,8 @@ impl Connection {
     }
 
     /// The send buffer follows the congestion window, so that a fast path stays filled.
-    pub(super) fn tune_send_buffer(&mut self) {
-        // At the start, twice ten segments: what Linux lets a program write ahead.
-        let wanted = self.congestion.window.max(10 * self.mss()).saturating_mul(2);
+    fn tune_send_buffer(&mut self) {
+        let wanted = self.congestion.window.saturating_mul(2);
         if wanted > self.config.send_buffer && self.phase == Phase::Open {
             self.config.send_buffer =
                 wanted.min(self.config.send_buffer_max).max(self.config.send_buffer);

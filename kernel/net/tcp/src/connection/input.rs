@@ -66,7 +66,6 @@ impl Connection {
     /// Both SYNs are acknowledged.
     fn establish(&mut self, env: &mut Env<'_>) {
         self.state = State::Established;
-        self.tune_send_buffer();
         self.retransmissions = 0;
         self.send_now.syn = false;
         self.rtt.reset_backoff();

@@ -324,7 +324,7 @@ impl Connection {
             orphan: false,
             send_shut: false,
             receive_shut: false,
-            starved: false,
+            starved: true,
             una: iss,
             nxt: iss,
             send_window: 0,
