@@ -38,6 +38,7 @@ pub fn write_script(
         "set confirm off\n\
          set pagination off\n\
          set architecture i386:x86-64\n\
+         set trust-readonly-sections on\n\
          symbol-file {kernel}\n\
          target remote 127.0.0.1:{port}\n\
          thbreak *drupe_kernel_moves\n\

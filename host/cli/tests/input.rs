@@ -181,8 +181,9 @@ fn a_shell_has_a_terminal_with_job_control() {
         terminal.expect("\ngone\r\n");
         terminal.expect("ready> ");
         // The size follows.
-        terminal.send("trap 'stty size; echo changed' WINCH; while sleep 0.05; do :; done\r");
-        terminal.expect("done\r\n");
+        let script = "trap 'stty size; echo changed' WINCH; echo UP; while sleep 0.05; do :; done";
+        terminal.send(&format!("bash -c \"{script}\"\r"));
+        terminal.expect("\rUP\r\n");
         terminal.resize(11, 44);
         terminal.expect("11 44\r\nchanged");
         terminal.send("\x03");

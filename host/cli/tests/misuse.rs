@@ -80,11 +80,14 @@ fn ctrl_c_ends_a_build_and_all_that_it_started() {
     let place = Place::new();
     // A number that nobody else sleeps for.
     let time = format!("98765.{}", std::process::id());
-    place.file("made/Makefile", format!("app:\n\t@echo BUILDING; sleep {time}\n"));
+    place.file("made/Makefile", format!("app:\n\techo begun > begun; sleep {time}\n"));
+    let begun = place.path("made/begun");
+    assert!(Command::new("mkfifo").arg(&begun).status().unwrap().success());
     let mut command = place.drupe();
     command.args(["run", "--kernel", "/bin/true", "made"]);
     let mut terminal = Terminal::start(&command);
-    terminal.expect("BUILDING");
+    terminal.expect("building made with make");
+    assert_eq!(fs::read_to_string(&begun).unwrap(), "begun\n");
     terminal.send("\x03");
     let status = terminal.wait();
     assert!(!status.success(), "{status:?}");

@@ -6,7 +6,9 @@ __attribute__((noinline)) int culprit(int n) {
 }
 
 int main(void) {
-    uint64_t address = (uint64_t)(uintptr_t)culprit;
+    /* Relative to the start of the image. */
+    extern char __executable_start[];
+    uint64_t address = (uint64_t)((uintptr_t)culprit - (uintptr_t)__executable_start);
     report(PANIC, 0, "no memory", 9);
     report(9, 0, "task 1: running\n", 16);
     report(4, 1, &address, 8);

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 
 /// Runs `make` in the project's folder.
 pub fn make(project: &Project<'_>) -> Result<PathBuf> {
+    (project.progress)(&format!("building {} with make", project.name));
     let mut command = Command::new("make");
     command.current_dir(project.folder).arg(format!("-j{}", cpus()));
     run_tool(&mut command, &format!("build {}", project.folder.display()))?;
@@ -34,6 +35,7 @@ pub fn cmake(project: &Project<'_>, output: &Path) -> Result<PathBuf> {
 
 /// Runs the command that `drupe.toml` gives.
 pub fn run_command(project: &Project<'_>, command: &str) -> Result<PathBuf> {
+    (project.progress)(&format!("building {}", project.name));
     let mut shell = Command::new("sh");
     shell.current_dir(project.folder).args(["-c", command]);
     run_tool(&mut shell, &format!("run the build command of {}", project.folder.display()))?;
