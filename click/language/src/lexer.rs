@@ -1,7 +1,7 @@
 //! Text to tokens, keeping track of file and line.
 
-use alloc::rc::Rc;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 
 use crate::config::{is_comment, unquote};
 use crate::report::Landmark;
@@ -48,10 +48,10 @@ impl Token {
 /// One file being read.
 #[derive(Clone)]
 pub(crate) struct Source {
-    text: Rc<str>,
+    text: Arc<str>,
     at: usize,
-    file: Rc<str>,
-    original: Rc<str>,
+    file: Arc<str>,
+    original: Arc<str>,
     line: u32,
     /// Lines of preprocessor directives that made no sense.
     pub(crate) bad_directives: alloc::vec::Vec<Landmark>,
@@ -63,7 +63,7 @@ fn is_word(byte: u8) -> bool {
 
 impl Source {
     pub(crate) fn new(text: &str, file: &str) -> Self {
-        let file: Rc<str> = if file.is_empty() { "config".into() } else { file.into() };
+        let file: Arc<str> = if file.is_empty() { "config".into() } else { file.into() };
         Self {
             text: text.into(),
             at: 0,

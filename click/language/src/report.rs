@@ -1,15 +1,15 @@
 //! Errors and warnings with positions, in the form that Click's tools print.
 
 use alloc::format;
-use alloc::rc::Rc;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// A position in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Landmark {
     /// Name of the file, `config` for text from elsewhere.
-    pub file: Rc<str>,
+    pub file: Arc<str>,
     /// Line, counted from 1; 0 when the position has none.
     pub line: u32,
 }

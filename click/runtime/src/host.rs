@@ -126,6 +126,11 @@ pub trait Host {
         false
     }
 
+    /// Stops by other routers that belong to this one, since the last call.
+    fn stops(&mut self) -> u32 {
+        0
+    }
+
     /// Listens for streams; gives the socket and the port in use.
     fn listen(&mut self, address: &Address) -> Result<(Handle, u16), String> {
         let _ = address;

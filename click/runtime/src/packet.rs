@@ -378,6 +378,13 @@ impl Packet {
         self.buffer_mut().get_mut(transport..end).unwrap_or_default()
     }
 
+    /// Bytes from the network header to the transport header; none without marks.
+    #[inline]
+    pub fn network_header_len(&self) -> Option<usize> {
+        let head = &self.0.head;
+        (head.network != UNMARKED).then(|| head.transport.wrapping_sub(head.network) as usize)
+    }
+
     /// The annotation area.
     pub fn annotations(&self) -> &[u8; anno::SIZE] {
         &self.0.anno

@@ -445,6 +445,7 @@ impl Router {
             if host.interrupted() {
                 self.stop();
             }
+            self.stops = self.stops.saturating_add(i64::from(host.stops()));
             match self.step(host) {
                 Outcome::Busy => {
                     steps = steps.wrapping_add(1);

@@ -10,6 +10,8 @@ use click_runtime::{Outcome, Router, RouterOptions};
 use crate::files::{Shelf, path, read_configuration};
 use crate::host::{ProcessHost, reason};
 use crate::options::{self, Argument, Known, Takes, known, negatable};
+use crate::threads::{self, Part};
+use crate::tools;
 
 const LIST: &[Known] = &[
     known("file", 'f', Takes::Value),
@@ -220,44 +222,46 @@ fn run(settings: Settings) -> u8 {
             }
         },
     };
-    let mut host = ProcessHost::new();
     let mut report = Report::new();
-    let Some(mut router) = build(&text, &file, &settings, &mut host, &mut report) else {
+    let Some((mut parts, flat)) = build(&text, &file, &settings, &mut report) else {
         print_lines(&mut report, &settings);
         return 1;
     };
     print_lines(&mut report, &settings);
     let mut status = 0;
     if let Some(output) = &settings.output {
-        status = write_flat(&mut router, output, &mut host);
+        status = write_flat(&flat, output);
     }
     let (started, before) = (Instant::now(), processor_time());
-    if !settings.quit && !router.is_empty() {
-        router = drive(router, &settings, &mut host);
+    if !settings.quit && parts.iter().any(|part| !part.router.is_empty()) {
+        let first = parts.remove(0);
+        parts = threads::run(first, parts, |part| drive(part, &settings));
     } else if !settings.quit && settings.warnings {
         eprintln!("{file}: warning: configuration has no elements, exiting");
     }
     if settings.time {
         report_time(started, before);
     }
-    if !print_handlers(&mut router, &settings.handlers, &mut host) {
+    if !print_handlers(&mut parts, &settings.handlers) {
         status = 1;
     }
     if let Some(handler) = &settings.exit_handler {
-        status = exit_status(&mut router, handler, &mut host);
+        status = exit_status(&mut parts, handler);
     }
-    router.cleanup(&mut host);
-    host.flush();
+    for part in &mut parts {
+        part.router.cleanup(&mut part.host);
+        part.host.flush();
+    }
     status
 }
 
+/// Builds the routers, one per thread, and the flat configuration.
 fn build(
     text: &str,
     file: &str,
     settings: &Settings,
-    host: &mut ProcessHost,
     report: &mut Report,
-) -> Option<Box<Router>> {
+) -> Option<(Vec<Part>, String)> {
     let known = |name: &str| CLASSES.iter().any(|class| class.name == name);
     let mut shelf = Shelf::new(settings.clickpath.clone());
     let options = Options {
@@ -266,6 +270,7 @@ fn build(
         libraries: Some(&mut shelf),
     };
     let graph = parse(text, file, options, report);
+    tools::check_requirements(&graph, file, report);
     if report.errors() > 0 {
         return None;
     }
@@ -286,11 +291,36 @@ fn build(
         version: VERSION,
         extra,
     };
-    Router::build(graph, text, options, host, report)
+    let flat = graph.unparse();
+    // Simulated time is one for all.
+    let threads = if settings.simulated.is_some() { 1 } else { settings.threads };
+    let mut warnings = Vec::new();
+    let graphs =
+        if threads > 1 { threads::divide(&graph, threads, &mut warnings) } else { vec![graph] };
+    if graphs.len() > 1 && settings.reconfigurable {
+        warnings.push("warning: on several threads a configuration cannot be replaced".into());
+    }
+    let single = graphs.len() == 1;
+    let mut parts = Vec::new();
+    for (number, graph) in graphs.into_iter().enumerate() {
+        let mut options = options.clone();
+        options.reconfigurable &= single;
+        if number > 0 {
+            options.extra.clear();
+        }
+        let mut host = ProcessHost::new();
+        let router = Router::build(graph, text, options, &mut host, report)?;
+        parts.push(Part { router, host });
+    }
+    for warning in warnings.iter().filter(|_| settings.warnings) {
+        eprintln!("{file}: {warning}");
+    }
+    Some((parts, flat))
 }
 
-/// Runs the router, and those that replace it, to the end. Gives the last.
-fn drive(mut router: Box<Router>, settings: &Settings, host: &mut ProcessHost) -> Box<Router> {
+/// Runs the router, and those that replace it, to the end.
+fn drive(part: Part, settings: &Settings) -> Part {
+    let Part { mut router, mut host } = part;
     if let Some(cpu) = settings.affinity {
         let mut set = rustix::thread::CpuSet::new();
         set.set(cpu);
@@ -303,20 +333,19 @@ fn drive(mut router: Box<Router>, settings: &Settings, host: &mut ProcessHost) -
         host.end_on(signal);
     }
     loop {
-        match router.run(host) {
+        match router.run(&mut host) {
             Outcome::Replaced => {
-                if let Some(next) = router.replacement(host) {
+                if let Some(next) = router.replacement(&mut host) {
                     router = next;
                 }
             }
-            _ => return router,
+            _ => return Part { router, host },
         }
     }
 }
 
-fn write_flat(router: &mut Router, output: &str, host: &mut ProcessHost) -> u8 {
-    let flat = router.read_handler(None, "flatconfig", "", host).unwrap_or_default();
-    let bytes = text::to_bytes(&flat);
+fn write_flat(flat: &str, output: &str) -> u8 {
+    let bytes = text::to_bytes(flat);
     let result = if output == "-" {
         std::io::stdout().write_all(&bytes)
     } else {
@@ -371,26 +400,35 @@ fn matching(router: &Router, pattern: &str) -> Vec<usize> {
         .collect()
 }
 
-fn print_handlers(router: &mut Router, handlers: &[String], host: &mut ProcessHost) -> bool {
+fn print_handlers(parts: &mut [Part], handlers: &[String]) -> bool {
     let mut fine = true;
     for handler in handlers {
+        let several = handlers.len() > 1;
         let Some((pattern, name)) = handler.split_once('.') else {
-            fine &= print_handler(router, None, handler, handlers.len() > 1, host);
+            let Part { router, host } = &mut parts[0];
+            fine &= print_handler(router, None, handler, several, host);
             continue;
         };
-        let elements = matching(router, pattern);
-        if elements.is_empty() {
+        let mut found = false;
+        for Part { router, host } in parts.iter_mut() {
+            let exact = router.find(pattern).is_some();
+            for element in matching(router, pattern) {
+                // Those that each thread has are shown once.
+                if exact && found {
+                    continue;
+                }
+                found = true;
+                let readable = router.handler(Some(element), name).is_some_and(|known| known.read);
+                if exact || readable {
+                    let named = several || !exact;
+                    fine &= print_handler(router, Some(element), name, named, host);
+                }
+            }
+        }
+        if !found {
             let what = if pattern.contains(['?', '*', '[']) { "matching " } else { "" };
             eprintln!("no element {what}'{pattern}'");
             fine = false;
-        }
-        let exact = router.find(pattern).is_some();
-        for element in elements {
-            let readable = router.handler(Some(element), name).is_some_and(|known| known.read);
-            if exact || readable {
-                let named = handlers.len() > 1 || !exact;
-                fine &= print_handler(router, Some(element), name, named, host);
-            }
         }
     }
     fine
@@ -435,9 +473,12 @@ fn print_handler(
     true
 }
 
-fn exit_status(router: &mut Router, handler: &str, host: &mut ProcessHost) -> u8 {
+fn exit_status(parts: &mut [Part], handler: &str) -> u8 {
     let mut value = handler.to_owned();
     let name = config::shift_word(&mut value);
+    let has = |part: &Part| part.router.resolve_call(None, &name, value.clone(), false).is_ok();
+    let number = parts.iter().position(has).unwrap_or(0);
+    let Part { router, host } = &mut parts[number];
     let answer = router
         .resolve_call(None, &name, value, false)
         .and_then(|call| router.read_handler(call.element, &call.handler, &call.value, host));

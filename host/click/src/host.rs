@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 
 use crate::files::path;
+use crate::threads::Ends;
 
 /// What the system says about an error, without its number.
 pub fn reason(error: &io::Error) -> String {
@@ -48,6 +49,16 @@ impl Thing {
     }
 }
 
+/// Ends the sleep of a host.
+pub struct Bell(UnixStream);
+
+impl Bell {
+    /// Rings. A full bell rings already.
+    pub fn ring(&self) {
+        let _ = (&self.0).write(&[1]);
+    }
+}
+
 struct Caught {
     arrived: Arc<AtomicBool>,
     ids: [signal_hook::SigId; 2],
@@ -62,6 +73,8 @@ pub struct ProcessHost {
     caught: BTreeMap<u32, Caught>,
     /// Set by signals that end the router.
     ends: Vec<Arc<AtomicBool>>,
+    /// The router's threads, and whether this is the first of them.
+    threads: Option<(Ends, bool)>,
     /// Written by signal handlers, to end a sleep.
     bell: Option<(UnixStream, UnixStream)>,
 }
@@ -85,8 +98,15 @@ impl ProcessHost {
             started: Instant::now(),
             caught: BTreeMap::new(),
             ends: Vec::new(),
+            threads: None,
             bell,
         }
+    }
+
+    /// Makes this the host of one of several threads. Gives what ends its sleep.
+    pub fn join_threads(&mut self, ends: Ends, first: bool) -> Option<Bell> {
+        self.threads = Some((ends, first));
+        Some(Bell(self.bell.as_ref()?.1.try_clone().ok()?))
     }
 
     fn add(&mut self, thing: Thing) -> Handle {
@@ -272,6 +292,14 @@ impl Host for ProcessHost {
 
     fn interrupted(&mut self) -> bool {
         self.ends.iter().any(|flag| flag.load(Ordering::Relaxed))
+            || self.threads.as_ref().is_some_and(|(ends, first)| !first && ends.is_over())
+    }
+
+    fn stops(&mut self) -> u32 {
+        match &self.threads {
+            Some((ends, true)) => ends.take_stopped(),
+            _ => 0,
+        }
     }
 
     fn signals(&mut self) -> Vec<u32> {

@@ -16,6 +16,7 @@ mod driver;
 mod files;
 mod host;
 mod options;
+mod threads;
 mod tools;
 
 pub use host::ProcessHost;

@@ -170,6 +170,7 @@ pub fn check(arguments: &[String]) -> u8 {
         let text = format!("unknown element class '{}'", element.class);
         report.warning_at(&element.landmark, &text);
     }
+    check_requirements(&graph, &input.file, &mut report);
     let fine = report.errors() == 0;
     if fine && missing.is_empty() {
         let options = RouterOptions {
@@ -224,15 +225,28 @@ pub fn elements(arguments: &[String]) -> u8 {
 /// Features of the driver that scripts ask for besides element classes.
 const FEATURES: &[&str] = &["userlevel", "umultithread", "int64", "ip6"];
 
+/// Whether a feature or element class of this name is there.
+fn is_provided(name: &str) -> bool {
+    FEATURES.contains(&name) || CLASSES.iter().any(|class| class.name == name)
+}
+
+/// Complains about packages that a configuration requires and that are not there.
+pub fn check_requirements(graph: &Graph, file: &str, report: &mut Report) {
+    for (kind, name) in &graph.requirements {
+        if kind == "package" && !is_provided(name) {
+            report.error(&format!(
+                "{file}: required package '{name}' is not there; all elements are built in, and \
+                 packages cannot be loaded"
+            ));
+        }
+    }
+}
+
 /// `click-buildtool`: `provides NAME...` says by its status whether all of them are there.
 pub fn buildtool(arguments: &[String]) -> u8 {
     match arguments.split_first() {
         Some((first, names)) if first == "provides" => {
-            let known = |name: &&String| {
-                FEATURES.contains(&name.as_str())
-                    || CLASSES.iter().any(|class| class.name == **name)
-            };
-            u8::from(!names.iter().all(|name| known(&name)))
+            u8::from(!names.iter().all(|name| is_provided(name)))
         }
         _ => {
             eprintln!("Usage: click-buildtool provides NAME...");

@@ -44,6 +44,15 @@ fn errors_say_where() {
 }
 
 #[test]
+fn packages_that_are_not_there_are_told() {
+    let (status, _, messages) = click(&["run", "-e", "require(package wireless); Idle -> Discard"]);
+    assert_ne!(status, 0);
+    assert!(messages.contains("required package 'wireless'"), "{messages}");
+    let text = "require(package userlevel); InfiniteSource(LIMIT 1, STOP true) -> Discard";
+    run(text, &[]);
+}
+
+#[test]
 fn compound_elements_are_flattened() {
     let text =
         "elementclass E { $n | input -> Strip($n) -> output }; Idle -> e :: E(14) -> Discard;";
@@ -274,4 +283,26 @@ fn handlers_of_a_running_router_are_read_and_written() {
     let (status, _, messages) = click(&["read", "-u", &socket, "list"]);
     assert_eq!(status, 1);
     assert!(messages.contains("is a router running"), "{messages}");
+}
+
+#[test]
+fn parts_of_a_configuration_run_on_threads_of_their_own() {
+    let text = "a :: InfiniteSource(LIMIT 100000, END_CALL stop) -> ca :: Counter -> Discard;
+        b :: InfiniteSource(LIMIT 200000, END_CALL stop) -> cb :: Counter -> Discard;
+        StaticThreadSched(a 0, b 1); DriverManager(wait_stop, wait_stop)";
+    let arguments = ["run", "-j", "2", "-e", text, "-h", "ca.count", "-h", "cb.count"];
+    let (status, output, messages) = click(&arguments);
+    assert_eq!((status, messages.as_str()), (0, ""));
+    assert_eq!(output, "ca.count:\n100000\n\ncb.count:\n200000\n\n");
+    // Only the other thread has work.
+    let text = "Idle -> Discard; b :: RatedSource(RATE 1000, LIMIT 5, STOP true) -> c :: Counter
+        -> Discard; StaticThreadSched(b 1)";
+    let (status, output, _) = click(&["run", "-j", "2", "-e", text, "-h", "c.count"]);
+    assert_eq!((status, output.as_str()), (0, "5\n"));
+    // An element that knows both keeps them on one thread.
+    let text = "a :: Idle -> ca :: Counter -> Discard; b :: Idle -> cb :: Counter -> Discard;
+        Script(print $(ca.count) $(cb.count), stop); StaticThreadSched(a 0, b 1)";
+    let (status, output, messages) = click(&["run", "-j", "2", "-e", text]);
+    assert_eq!((status, output.as_str()), (0, "0 0\n"));
+    assert!(messages.contains("runs there, not on thread 1"), "{messages}");
 }

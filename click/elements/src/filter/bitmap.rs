@@ -99,6 +99,19 @@ fn terms(condition: &Expression, holds: bool) -> Option<Vec<Term>> {
     }
 }
 
+/// Conjunctions by the fields that they look at, and then by the values.
+fn grouped(list: Vec<Term>, targets: Vec<(Jump, u32)>) -> (Vec<Term>, Vec<(Jump, u32)>) {
+    let mut both: Vec<_> = list.into_iter().zip(targets).collect();
+    both.sort_by_cached_key(|(term, _)| {
+        let mut fields: Vec<_> =
+            term.iter().map(|l| (l.test.offset, l.test.mask, l.holds, l.test.value)).collect();
+        fields.sort_unstable();
+        let kinds: Vec<_> = fields.iter().map(|field| (field.0, field.1, field.2)).collect();
+        (kinds, fields)
+    });
+    both.into_iter().unzip()
+}
+
 /// Bits of a packet that rules look at, and which rules each value allows.
 #[derive(Clone, Debug)]
 pub(super) struct Field {
@@ -110,7 +123,8 @@ pub(super) struct Field {
     shift: u32,
     /// The bitmap for values that no rule names.
     other: u32,
-    /// Values and their bitmaps, if they are few and bitmaps are single words.
+    /// Values as they are in packets, and their bitmaps, if they are few and bitmaps are
+    /// single words.
     few: Vec<(u32, u64)>,
 }
 
@@ -127,8 +141,10 @@ pub(super) struct Bitmaps {
     /// Bitmaps, each behind its summary.
     words: Vec<u64>,
     summary: usize,
-    /// What each conjunction leads to.
-    targets: Vec<Jump>,
+    /// What each conjunction leads to, and its place in the order of rules. In a single word
+    /// they are in that order. In several, those that look at the same fields are together,
+    /// so that a value that suits none of them leaves whole words empty.
+    targets: Vec<(Jump, u32)>,
 }
 
 /// All bits, or none.
@@ -153,6 +169,9 @@ impl Bitmaps {
                 return None;
             }
         }
+        let targets: Vec<(Jump, u32)> = targets.into_iter().zip(0..).collect();
+        let (list, targets) =
+            if list.len() > 64 { grouped(list, targets) } else { (list, targets) };
         let mut values: BTreeMap<(u32, u32), Vec<u32>> = BTreeMap::new();
         for literal in list.iter().flatten() {
             values
@@ -217,7 +236,7 @@ impl Bitmaps {
             used[at] = true;
             self.tables[first + at] = (value, bitmap);
             if self.summary == 0 && known.len() <= FEW {
-                few.push((value, self.word(bitmap as usize)));
+                few.push((value.to_be(), self.word(bitmap as usize)));
             }
         }
         self.fields.push(Field { test, first: first as u32, shift, other, few });
@@ -249,7 +268,8 @@ impl Bitmaps {
     }
 
     /// Takes from the rules that are left for each packet those that its word at a field
-    /// does not allow. `chosen` is memory to work in.
+    /// does not allow. Words are in the order of bytes that they have in packets. `chosen` is
+    /// memory to work in.
     ///
     /// The loops are plain enough to be done for several packets at once.
     pub(super) fn restrict(
@@ -259,12 +279,13 @@ impl Bitmaps {
         left: &mut [u64],
         chosen: &mut Vec<u64>,
     ) {
-        let mask = field.test.mask;
+        let mask = field.test.mask.to_be();
         let other = self.word(field.other as usize);
         match field.few[..] {
             [] => {
                 for (left, word) in left.iter_mut().zip(words) {
-                    *left &= self.word(self.bitmap(field, word & mask));
+                    let bits = u32::from_be(*word) & field.test.mask;
+                    *left &= self.word(self.bitmap(field, bits));
                 }
             }
             [(value, rules)] => {
@@ -293,34 +314,78 @@ impl Bitmaps {
     /// What a packet is led to by the rules that are left for it.
     pub(super) fn first(&self, left: u64) -> Jump {
         // Without a bit that is set the number is larger than any.
-        self.targets.get(left.trailing_zeros() as usize).copied().unwrap_or(Jump::Drop)
+        let found = self.targets.get(left.trailing_zeros() as usize);
+        found.map_or(Jump::Drop, |target| target.0)
     }
 
-    /// What a packet is led to, given the word at each field; none if a word is missing.
-    /// Not for narrow bitmaps.
-    #[inline]
-    pub(super) fn search(&self, mut word: impl FnMut(&Field) -> Option<u32>) -> Option<Jump> {
-        let mut bitmaps = [0usize; MOST_FIELDS];
-        let bitmaps = bitmaps.get_mut(..self.fields.len())?;
-        for (slot, field) in bitmaps.iter_mut().zip(&self.fields) {
-            *slot = self.bitmap(field, word(field)? & field.test.mask);
+    /// Whether a single word is the summary of all rules.
+    pub(super) fn has_one_summary(&self) -> bool {
+        self.summary == 1
+    }
+
+    /// Finds the bitmaps for the words of packets at a field, and takes from the summary of
+    /// the rules that are left for each packet.
+    pub(super) fn restrict_summary(
+        &self,
+        field: &Field,
+        words: &[u32],
+        left: &mut [u64],
+        bitmaps: &mut [u32],
+    ) {
+        for ((left, word), slot) in left.iter_mut().zip(words).zip(bitmaps) {
+            let bitmap = self.bitmap(field, u32::from_be(*word) & field.test.mask);
+            *slot = bitmap as u32;
+            *left &= self.word(bitmap);
         }
-        let all = |word: usize| {
-            let words = bitmaps.iter().map(|first| self.words.get(first + word).copied());
-            words.fold(u64::MAX, |all, word| all & word.unwrap_or(0))
-        };
-        for group in 0..self.summary {
-            let mut promising = all(group);
+    }
+
+    /// The bits that are set in all bitmaps, which are at `first` and each `stride` further,
+    /// at a word.
+    #[inline]
+    fn in_all(&self, (bitmaps, first, stride): (&[u32], usize, usize), word: usize) -> u64 {
+        let (mut left, mut at) = (u64::MAX, first);
+        while let Some(bitmap) = bitmaps.get(at) {
+            left &= self.word(*bitmap as usize + word);
+            at += stride;
+        }
+        left
+    }
+
+    /// What a packet is led to, given its bitmaps as [`in_all`](Self::in_all) takes them and,
+    /// for each group of 64 words, which of them are worth a look.
+    pub(super) fn choose(
+        &self,
+        bitmaps: (&[u32], usize, usize),
+        promising: impl Iterator<Item = u64>,
+    ) -> Jump {
+        let mut best = (Jump::Drop, u32::MAX);
+        for (group, mut promising) in promising.enumerate() {
             while promising != 0 {
                 let word = group * 64 + promising.trailing_zeros() as usize;
-                let bits = all(self.summary + word);
-                if bits != 0 {
+                let mut bits = self.in_all(bitmaps, self.summary + word);
+                while bits != 0 {
                     let term = word * 64 + bits.trailing_zeros() as usize;
-                    return Some(self.targets.get(term).copied().unwrap_or(Jump::Drop));
+                    match self.targets.get(term) {
+                        Some(target) if target.1 < best.1 => best = *target,
+                        _ => {}
+                    }
+                    bits &= bits - 1;
                 }
                 promising &= promising - 1;
             }
         }
-        Some(Jump::Drop)
+        best.0
+    }
+
+    /// What a packet is led to, given the word at each field; none if a word is missing.
+    /// Not for narrow bitmaps.
+    pub(super) fn search(&self, mut word: impl FnMut(&Field) -> Option<u32>) -> Option<Jump> {
+        let mut bitmaps = [0u32; MOST_FIELDS];
+        let bitmaps = bitmaps.get_mut(..self.fields.len())?;
+        for (slot, field) in bitmaps.iter_mut().zip(&self.fields) {
+            *slot = self.bitmap(field, word(field)? & field.test.mask) as u32;
+        }
+        let all = (&*bitmaps, 0, 1);
+        Some(self.choose(all, (0..self.summary).map(|group| self.in_all(all, group))))
     }
 }

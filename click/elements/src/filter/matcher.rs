@@ -66,6 +66,10 @@ pub(crate) struct Matcher {
     /// Words that the fields of the bitmaps are in, and which one each is in.
     places: Vec<Place>,
     fields: Vec<usize>,
+    /// Where the places are in usual packets, whose transport header follows an IP header
+    /// without options, and how long those must be.
+    usual: Vec<usize>,
+    usual_length: usize,
     everything: Option<Jump>,
     /// All tests are on the data, none on headers.
     only_data: bool,
@@ -87,10 +91,15 @@ pub(crate) struct Scratch {
     /// Rules that are left for each packet.
     left: Vec<u64>,
     chosen: Vec<u64>,
+    /// The bitmaps of each field for all packets.
+    maps: Vec<u32>,
     /// Packets that are too short for a test.
     short: Vec<usize>,
     outputs: Vec<u32>,
 }
+
+/// Length of an IPv4 header without options.
+const IP_HEADER: usize = 20;
 
 /// The output of packets that are dropped.
 const NOWHERE: u32 = u32::MAX;
@@ -129,39 +138,70 @@ impl Matcher {
                 }
             }
         }
+        let usual: Vec<usize> = places
+            .iter()
+            .map(|place| match place.base {
+                Base::Transport => IP_HEADER + place.offset as usize,
+                _ => place.offset as usize,
+            })
+            .collect();
+        let only_data = nodes.iter().all(|node| node.place.base == Base::Data);
+        let mixed = !only_data && places.iter().any(|place| place.base == Base::Data);
+        let usual_length = match usual.iter().max() {
+            Some(last) if !mixed => last + 4,
+            // No packet is that long.
+            _ => usize::MAX,
+        };
         Self {
-            only_data: nodes.iter().all(|node| node.place.base == Base::Data),
+            only_data,
             nodes,
             bitmaps,
             places,
             fields,
+            usual,
+            usual_length,
             everything: program.everything,
         }
     }
 
     /// Finds the outputs of packets; `u32::MAX` drops one.
     pub(crate) fn classify<'a>(&self, batch: &[Packet], scratch: &'a mut Scratch) -> &'a [u32] {
-        let Scratch { words, left, chosen, short, outputs } = scratch;
+        let Scratch { words, left, chosen, maps, short, outputs } = scratch;
         outputs.clear();
         if let Some(everything) = self.everything {
             outputs.resize(batch.len(), output(target(everything)));
             return outputs;
         }
-        let Some(bitmaps) = self.bitmaps.as_ref().filter(|bitmaps| bitmaps.is_narrow()) else {
+        let together = |bitmaps: &&Bitmaps| bitmaps.is_narrow() || bitmaps.has_one_summary();
+        let Some(bitmaps) = self.bitmaps.as_ref().filter(together) else {
             outputs.extend(batch.iter().map(|packet| output(self.classify_one(packet))));
             return outputs;
         };
         left.clear();
         left.resize(batch.len(), u64::MAX);
         let count = batch.len();
+        if count == 0 {
+            return outputs;
+        }
         words.resize(count * self.places.len(), 0);
         for (number, packet) in batch.iter().enumerate() {
+            if let Some(bytes) = self.usual_bytes(packet) {
+                let mut at = number;
+                for offset in &self.usual {
+                    let word = bytes.get(*offset..).and_then(|rest| rest.first_chunk::<4>());
+                    if let (Some(word), Some(slot)) = (word, words.get_mut(at)) {
+                        *slot = u32::from_ne_bytes(*word);
+                    }
+                    at += count;
+                }
+                continue;
+            }
             let parts = self.parts(packet);
             let mut complete = true;
             let mut at = number;
             for place in &self.places {
                 match (word(&parts, place), words.get_mut(at)) {
-                    (Some(word), Some(slot)) => *slot = word,
+                    (Some(word), Some(slot)) => *slot = word.to_be(),
                     _ => complete = false,
                 }
                 at += count;
@@ -170,15 +210,40 @@ impl Matcher {
                 short.push(number);
             }
         }
-        for (field, place) in bitmaps.fields.iter().zip(&self.fields) {
-            let first = place * count;
-            bitmaps.restrict(field, &words[first..first + count], left, chosen);
+        let fields = bitmaps.fields.iter().zip(&self.fields);
+        let fields = fields.map(|(field, place)| (field, place * count));
+        if bitmaps.is_narrow() {
+            for (field, first) in fields {
+                bitmaps.restrict(field, &words[first..first + count], left, chosen);
+            }
+            outputs.extend(left.iter().map(|left| output(target(bitmaps.first(*left)))));
+        } else {
+            maps.resize(count * bitmaps.fields.len(), 0);
+            for ((field, first), maps) in fields.zip(maps.chunks_exact_mut(count)) {
+                bitmaps.restrict_summary(field, &words[first..first + count], left, maps);
+            }
+            outputs.extend(left.iter().enumerate().map(|(number, left)| {
+                let maps = (&maps[..], number, count);
+                output(target(bitmaps.choose(maps, core::iter::once(*left))))
+            }));
         }
-        outputs.extend(left.iter().map(|left| output(target(bitmaps.first(*left)))));
         for number in short.drain(..) {
             outputs[number] = output(self.walk(&self.parts(&batch[number])));
         }
         outputs
+    }
+
+    /// The bytes that `usual` counts from, if the packet is a usual one and long enough.
+    #[inline]
+    fn usual_bytes<'a>(&self, packet: &'a Packet) -> Option<&'a [u8]> {
+        let bytes = if self.only_data {
+            packet.data()
+        } else if packet.network_header_len() == Some(IP_HEADER) {
+            packet.network_data()
+        } else {
+            return None;
+        };
+        bytes.get(..self.usual_length)
     }
 
     #[inline]

@@ -377,7 +377,7 @@ mod tests {
             let length = (numbers.next() % 33) as u8;
             // Few distinct addresses, so that prefixes nest.
             let network = (numbers.next() & 0x0303_0303) << 4;
-            if numbers.next() % 3 == 0 {
+            if numbers.next().is_multiple_of(3) {
                 table.remove(network & mask(length), length);
             } else {
                 table.insert(route(network, length, step % 7));
