@@ -154,6 +154,7 @@ macro_rules! with_system_calls {
             160 setrlimit(Resource, Pointer) = process::setrlimit;
             161 chroot(Path) = file::chroot;
             162 sync() = file::sync;
+            164 settimeofday(Pointer, Pointer) = time::settimeofday, partial "the wall clock is the host's: EPERM";
             186 gettid() = process::gettid;
             187 readahead(Descriptor, Long, Long) = file::readahead;
             188 setxattr(Path, Path, Pointer, Long, Flags) = file::setxattr;
@@ -182,6 +183,7 @@ macro_rules! with_system_calls {
             224 timer_gettime(Integer, Pointer) = time::timer_gettime;
             225 timer_getoverrun(Integer) = time::timer_getoverrun;
             226 timer_delete(Integer) = time::timer_delete;
+            227 clock_settime(Integer, Pointer) = time::clock_settime, partial "the wall clock is the host's: EPERM";
             228 clock_gettime(Clock, TimeOut) = time::clock_gettime;
             229 clock_getres(Clock, TimeOut) = time::clock_getres;
             230 clock_nanosleep(Clock, Flags, Time, TimeOut) = time::clock_nanosleep;

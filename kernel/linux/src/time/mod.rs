@@ -2,11 +2,13 @@
 
 mod interval;
 mod posix;
+mod set;
 
 use errno::Errno;
 
 pub use interval::{alarm, getitimer, setitimer};
 pub use posix::{timer_create, timer_delete, timer_getoverrun, timer_gettime, timer_settime};
+pub use set::{clock_settime, settimeofday};
 
 use crate::abi::{Layout, SECOND, Timespec, Timeval};
 use crate::error::{Fail, Result, fail};
@@ -68,8 +70,35 @@ pub fn read_clock(thread: &Thread, number: u64) -> Result<u64> {
         | clock::BOOTTIME_ALARM => Ok(hal::monotonic()),
         clock::PROCESS => Ok(thread.process.cpu_time()),
         clock::THREAD => Ok(thread.task().map_or(0, |task| task.ran())),
-        _ => fail(Errno::EINVAL),
+        _ => cpu_clock(thread, number),
     }
+}
+
+/// Reads the clock of another process's or thread's processor time, whose number holds the
+/// complement of the identity (`clock_getcpuclockid(3)`).
+///
+/// # Errors
+/// `EINVAL` when it is none, or the thread is of another process.
+fn cpu_clock(thread: &Thread, number: u64) -> Result<u64> {
+    const PER_THREAD: i32 = 4;
+    const KINDS: i32 = 3;
+    let number = number as i32;
+    // The fourth kind is clocks of devices.
+    if number >= 0 || number & KINDS == KINDS {
+        return fail(Errno::EINVAL);
+    }
+    let identity = !(number >> 3) as u32;
+    if number & PER_THREAD == 0 {
+        return match identity {
+            0 => Ok(thread.process.cpu_time()),
+            pid => Ok(crate::process::by_pid(pid).ok_or(Errno::EINVAL)?.cpu_time()),
+        };
+    }
+    let task = match identity {
+        0 => thread.task(),
+        tid => thread.process.thread(tid).ok_or(Errno::EINVAL)?.task(),
+    };
+    Ok(task.map_or(0, |task| task.ran()))
 }
 
 /// `clock_gettime(2)`.

@@ -187,3 +187,22 @@ CASE(getrusage_self)
     CALL("unknown", RAW(SYS_getrusage, 2, &used));
     CALL("bad", RAW(SYS_getrusage, RUSAGE_SELF, BAD_POINTER));
 }
+
+/* The clocks of threads and processes by their identity. */
+CASE(clock_gettime_by_identity)
+{
+    struct timespec now;
+    long self = getpid(), thread = gettid();
+    enum { VIRTUAL = 1, SCHEDULED = 2, DEVICE = 3, THREAD = 4 };
+#define CLOCK_OF(id, kind) ((int)(~(unsigned)(id) << 3 | (kind)))
+    OK("process", RAW(SYS_clock_gettime, CLOCK_OF(self, SCHEDULED), &now));
+    OK("thread", RAW(SYS_clock_gettime, CLOCK_OF(thread, THREAD | SCHEDULED), &now));
+    OK("virtual", RAW(SYS_clock_gettime, CLOCK_OF(self, VIRTUAL), &now));
+    OK("own", RAW(SYS_clock_gettime, CLOCK_OF(0, SCHEDULED), &now));
+    OK("resolution", RAW(SYS_clock_getres, CLOCK_OF(self, SCHEDULED), &now));
+    OK("no_process", RAW(SYS_clock_gettime, CLOCK_OF(4194303, SCHEDULED), &now));
+    OK("no_thread", RAW(SYS_clock_gettime, CLOCK_OF(4194303, THREAD | SCHEDULED), &now));
+    OK("no_device", RAW(SYS_clock_gettime, CLOCK_OF(1000000, DEVICE), &now));
+    OK("set", RAW(SYS_clock_settime, CLOCK_OF(self, SCHEDULED), &now));
+}
+ALSO(clock_gettime_by_identity, "clock_getres clock_settime");

@@ -357,3 +357,26 @@ CASE(vmsplice_gathers)
     CALL("file", RAW(SYS_vmsplice, (int)NEED(open("f", O_RDWR)), parts, 2, 0));
     CALL("flags", RAW(SYS_vmsplice, ends[1], parts, 2, 0x100));
 }
+
+/* Either end is always about to fill or to empty it: a wake-up that is missed stops both. */
+CASE(pipe_bulk_between_processes, NEEDS_FORK)
+{
+    enum { LENGTH = 5000, ROUNDS = 4000 };
+    int ends[2];
+    NEED(pipe(ends));
+    CHILD(child)
+    {
+        char *bytes = pages(2);
+        close(ends[0]);
+        for (int i = 0; i < ROUNDS; i++)
+            NEED(write(ends[1], bytes, LENGTH));
+    }
+    close(ends[1]);
+    char *bytes = pages(8);
+    long total = 0, count;
+    while ((count = read(ends[0], bytes, 8 * PAGE)) > 0)
+        total += count;
+    observe_number("total", total);
+    observe_status("writer", await(child));
+}
+ALSO(pipe_bulk_between_processes, "read write");
