@@ -57,11 +57,14 @@ fn run() -> Result<()> {
         ["bench", rest @ ..] => bench::command(rest),
         ["fuzz", rest @ ..] => fuzz::command(rest),
         ["docs"] => docs::run(),
+        ["programs", rest @ ..] => guest::command(rest),
+        ["cpython", rest @ ..] => guest::cpython_command(rest),
         ["suite", rest @ ..] => suite::command(rest),
         ["clickbench", rest @ ..] => clickbench::command(rest),
         ["clicktest", rest @ ..] => clicktest::command(rest),
         ["help" | "--help" | "-h"] | [] => {
-            let more = [suite::USAGE, fuzz::USAGE, clicktest::USAGE, clickbench::USAGE];
+            let more =
+                [guest::USAGE, suite::USAGE, fuzz::USAGE, clicktest::USAGE, clickbench::USAGE];
             print!("{USAGE}{}", more.concat());
             Ok(())
         }

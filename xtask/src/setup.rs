@@ -1,12 +1,13 @@
 //! `cargo xtask setup`: installs what the tests need.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use crate::process::{check, on_path};
 
-/// Programs that the tests use and the Debian packages that bring them.
+/// Programs, or files, that the tests use and the Debian packages that bring them.
 pub const PROGRAMS: &[(&str, &str)] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("musl-gcc", "musl-tools"),
@@ -15,11 +16,22 @@ pub const PROGRAMS: &[(&str, &str)] = &[
     ("skopeo", "skopeo"),
     ("gdb", "gdb"),
     ("strace", "strace"),
+    ("python3", "python3"),
+    ("perl", "perl"),
+    ("sqlite3", "sqlite3"),
+    ("go", "golang-go"),
+    ("gfortran", "gfortran"),
+    ("escript", "erlang-base"),
+    ("node", "nodejs"),
+    ("java", "default-jre-headless"),
+    ("/usr/lib/python3.11/test/test_os.py", "libpython3.11-testsuite"),
 ];
 
 /// The Debian packages whose programs are missing.
 pub fn missing() -> Vec<&'static str> {
-    PROGRAMS.iter().filter(|(program, _)| !on_path(program)).map(|(_, package)| *package).collect()
+    let is_there =
+        |name: &str| if name.contains('/') { Path::new(name).exists() } else { on_path(name) };
+    PROGRAMS.iter().filter(|(name, _)| !is_there(name)).map(|(_, package)| *package).collect()
 }
 
 /// Installs the missing packages with apt.

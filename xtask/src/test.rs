@@ -55,7 +55,7 @@ const STAGES: &[Stage] = &[
     ("suite on native Linux", Tier::Default, |_| suite::stage("native")),
     ("suite on process", Tier::Default, |_| suite::stage("process")),
     ("suite on qemu", Tier::Default, |_| suite::stage("qemu")),
-    ("programs on all providers", Tier::Default, |_| guest::stage()),
+    ("programs on all providers", Tier::Default, guest::stage),
     ("fuzzing", Tier::Full, |_| fuzz::stage()),
 ];
 
