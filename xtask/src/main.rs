@@ -9,6 +9,7 @@ mod bench;
 mod clickbench;
 mod clicktest;
 mod docs;
+mod escape;
 mod fuzz;
 mod guest;
 mod process;
@@ -60,11 +61,18 @@ fn run() -> Result<()> {
         ["programs", rest @ ..] => guest::command(rest),
         ["cpython", rest @ ..] => guest::cpython_command(rest),
         ["suite", rest @ ..] => suite::command(rest),
+        ["escape", rest @ ..] => escape::command(rest),
         ["clickbench", rest @ ..] => clickbench::command(rest),
         ["clicktest", rest @ ..] => clicktest::command(rest),
         ["help" | "--help" | "-h"] | [] => {
-            let more =
-                [guest::USAGE, suite::USAGE, fuzz::USAGE, clicktest::USAGE, clickbench::USAGE];
+            let more = [
+                guest::USAGE,
+                suite::USAGE,
+                escape::USAGE,
+                fuzz::USAGE,
+                clicktest::USAGE,
+                clickbench::USAGE,
+            ];
             print!("{USAGE}{}", more.concat());
             Ok(())
         }

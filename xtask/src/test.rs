@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::process::{cargo, check};
-use crate::{fuzz, guest, setup, suite, tidy};
+use crate::{escape, fuzz, guest, setup, suite, tidy};
 
 /// How much to run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +55,7 @@ const STAGES: &[Stage] = &[
     ("suite on native Linux", Tier::Default, |_| suite::stage("native")),
     ("suite on process", Tier::Default, |_| suite::stage("process")),
     ("suite on qemu", Tier::Default, |_| suite::stage("qemu")),
+    ("escapes", Tier::Default, |tier| escape::stage(tier == Tier::Full)),
     ("programs on all providers", Tier::Default, guest::stage),
     ("fuzzing", Tier::Full, |_| fuzz::stage()),
 ];

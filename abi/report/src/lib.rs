@@ -95,6 +95,9 @@ kinds! {
     Credit = 11,
     /// All that a [`Kind::Dump`] asked for has been sent.
     DumpEnd = 12,
+    /// The guest is well: sent every few seconds, from its start on, by platforms whose programs
+    /// can damage the kernel. When it stays away, the guest is lost.
+    Alive = 13,
     /// To the guest: bytes for standard input or the terminal.
     Input = 64,
     /// To the guest: standard input has ended.

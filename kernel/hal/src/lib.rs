@@ -32,6 +32,7 @@ use core::num::NonZeroUsize;
 pub use abi_report::Kind as Report;
 pub use arch::Registers;
 pub use arch::clock_code::Data as ClockData;
+pub use arch::cpu::counter;
 pub use context::{Access, Cause, Exception, UserContext, UserExit};
 pub use debugger::drupe_program_loaded;
 pub use per_cpu::{PerCpu, Slot};

@@ -12,6 +12,11 @@ pub struct Frames;
 /// The one allocator.
 pub static MEMORY: Frames = Frames;
 
+/// Whether so little memory is left that what begins now might not be able to end.
+pub fn is_scarce() -> bool {
+    frames::free() < frames::total() / 16
+}
+
 static ZERO: AtomicU64 = AtomicU64::new(0);
 
 impl Frames {

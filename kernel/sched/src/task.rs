@@ -146,7 +146,9 @@ pub fn context() -> ContextGuard {
     switch::with_current(|task| {
         let cell = task.context.as_ref();
         let Some(cell) = cell else { panic!("task {} runs no program", task.id) };
-        assert!(!task.context_taken.swap(true, Ordering::Relaxed), "registers borrowed twice");
+        // Only the running task looks at this: no atomic exchange is needed.
+        assert!(!task.context_taken.load(Ordering::Relaxed), "registers borrowed twice");
+        task.context_taken.store(true, Ordering::Relaxed);
         ContextGuard { context: cell.get(), taken: &raw const task.context_taken }
     })
 }

@@ -26,6 +26,9 @@ const SIGNALS_PASSED: u32 = 2;
 /// How long a guest may take after it was told to stop.
 const STOP_TIME: Duration = Duration::from_secs(10);
 
+/// How long a guest that says that it is well may be silent. The host may be busy with others.
+const SILENCE: Duration = Duration::from_secs(40);
+
 /// The signal of Ctrl-C (SIGINT).
 const INTERRUPT: i32 = 2;
 
@@ -72,6 +75,8 @@ pub fn attach(mut instance: Instance, options: &Options<'_>) -> Result<End> {
         failure: None,
         deadline: options.timeout.map(|timeout| Instant::now() + timeout),
         dump: None,
+        alive: None,
+        is_lost: false,
         is_listening: false,
         credit: 0,
         passed_signals: 0,
@@ -103,6 +108,10 @@ struct Session {
     deadline: Option<Instant>,
     /// Reports that are expected.
     dump: Option<Expected>,
+    /// When the guest said last that it is well, if it does so.
+    alive: Option<Instant>,
+    /// A process of the guest died.
+    is_lost: bool,
     /// Whether the guest takes frames.
     is_listening: bool,
     /// Bytes of input that the guest has room for.
@@ -145,6 +154,11 @@ impl Session {
     fn step(&mut self, instance: &mut Instance, signals: Option<&Signals>) -> Result<bool> {
         let ready = self.wait(instance, signals)?;
         if ready.is_empty() {
+            if self.is_silent() {
+                let why = "its kernel does not answer: it or its memory is damaged";
+                self.failure = Some(Error::new("the guest is lost").because(why));
+                return Ok(true);
+            }
             return Ok(self.time_is_over(instance));
         }
         for source in ready {
@@ -245,7 +259,8 @@ impl Session {
             .collect();
         loop {
             let expected = self.dump.as_ref().map(|dump| dump.until);
-            let next = [self.deadline, expected].into_iter().flatten().min();
+            let silence = self.alive.map(|alive| alive + SILENCE);
+            let next = [self.deadline, expected, silence].into_iter().flatten().min();
             let left = next.map(|deadline| {
                 let left = deadline.saturating_duration_since(Instant::now());
                 Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }
@@ -286,7 +301,7 @@ impl Session {
         let now = Instant::now();
         if self.dump.as_ref().is_some_and(|dump| now >= dump.until) {
             self.insist(instance);
-            return self.dump.is_none() && self.end.is_some();
+            return self.dump.is_none() && (self.end.is_some() || self.is_lost);
         }
         if self.deadline.is_none_or(|deadline| now < deadline) {
             return false;
@@ -308,9 +323,24 @@ impl Session {
         self.control.queue(Kind::Resize, &[a, b, c, d]);
     }
 
+    /// Whether a guest that should say that it is well does not.
+    fn is_silent(&self) -> bool {
+        let now = Instant::now();
+        self.alive.is_some_and(|alive| now >= alive + SILENCE)
+            && self.deadline.is_none_or(|deadline| now < deadline)
+    }
+
     fn next_death(&mut self, instance: &Instance) -> Result<()> {
         match instance.tree.next_death().context(|| "cannot watch the instance")? {
-            Some(death) => self.deaths.push(death),
+            Some(death) => {
+                self.deaths.push(death);
+                // A process of a guest ends by itself and well; any other end is the kernel's,
+                // which may have just said why.
+                if !matches!(death, Death::Exited(0)) && self.end.is_none() {
+                    self.is_lost = true;
+                    self.dump.get_or_insert(Expected::unasked());
+                }
+            }
             None => self.tree_alive = false,
         }
         Ok(())
@@ -364,6 +394,7 @@ impl Session {
             Kind::Log if Level::from_number(frame.flags) <= self.level => {
                 self.tell(&format!("drupe: kernel: {}", frame.text()));
             }
+            Kind::Alive => self.alive = Some(Instant::now()),
             Kind::Listening => self.is_listening = true,
             Kind::Credit => {
                 let more = frame.number().unwrap_or(0);
@@ -474,13 +505,14 @@ impl Session {
             return Ok(end);
         }
         let complaints = String::from_utf8_lossy(&self.complaints).trim().to_owned();
-        let error = match self.deaths.first() {
+        let bad = self.deaths.iter().find(|death| !matches!(death, Death::Exited(0)));
+        let error = match bad {
             Some(Death::NotExecuted(errno)) => Error::new("the guest could not be started")
                 .because(io::Error::from_raw_os_error(*errno)),
             Some(Death::Killed(signal)) => {
                 Error::new(format!("the guest's kernel was killed by signal {signal}"))
             }
-            Some(Death::Exited(status)) if *status != 0 && complaints.is_empty() => {
+            Some(Death::Exited(status)) if complaints.is_empty() => {
                 Error::new(format!("the guest ended with status {status} and no report"))
             }
             _ => Error::new("the guest ended without an exit status"),

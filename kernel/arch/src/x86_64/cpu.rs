@@ -23,6 +23,17 @@ pub fn timestamp() -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
+/// The time-stamp counter, roughly now: earlier and later instructions may overlap with it.
+#[inline]
+pub fn counter() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: reads a counter.
+    unsafe {
+        asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags));
+    }
+    u64::from(high) << 32 | u64::from(low)
+}
+
 /// A hint that this is a waiting loop.
 pub fn pause() {
     core::hint::spin_loop();

@@ -187,6 +187,10 @@ fn check_limit(thread: &Thread) -> Result<()> {
 }
 
 fn start(thread: &Thread, request: Request) -> Result {
+    // A fork bomb must leave room for those who end it.
+    if crate::frames::is_scarce() {
+        return fail(Errno::ENOMEM);
+    }
     check(&request)?;
     let has = |wanted: u64| request.flags & wanted != 0;
     check_limit(thread)?;

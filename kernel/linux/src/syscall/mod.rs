@@ -64,7 +64,7 @@ pub fn dispatch(thread: &Thread) {
     let number = context.registers.syscall_number();
     let arguments = context.registers.syscall_arguments();
     drop(context);
-    trace::record(Event::SyscallEnter, u64::from(thread.tid()), number);
+    trace::record_often(Event::SyscallEnter, u64::from(thread.tid()), number);
     let handler = usize::try_from(number).ok().and_then(|index| *HANDLERS.get(index)?);
     let traced = TRACED.load(Ordering::Relaxed);
     let started = if traced { hal::monotonic() } else { 0 };
@@ -93,7 +93,8 @@ pub fn dispatch(thread: &Thread) {
         }
     };
     sched::context().registers.set_syscall_result(value);
-    trace::record(Event::SyscallExit, u64::from(thread.tid()), value);
+    // A call that waited left events on the way.
+    trace::record_next(Event::SyscallExit, u64::from(thread.tid()), value);
     if traced {
         let time = hal::monotonic() - started;
         trace_text::leave(thread, number, arguments, entered, result, time);

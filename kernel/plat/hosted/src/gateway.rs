@@ -151,14 +151,40 @@ pub unsafe fn clone(
     }
 }
 
-/// Runs the program whose registers the vCPU points to. Returns an [`exit`] code when it needs
+/// Runs the program whose registers the vCPU points to. Gives an [`exit`] code when it needs
 /// the kernel.
+///
+/// Entered by a jump and left by one, without the processor's knowledge: its prediction of
+/// returns stays right for the program, whose calls and returns go on after the kernel's.
+///
+/// # Safety
+/// The registers are the program's.
+#[inline]
+pub unsafe fn run_program() -> u64 {
+    let code;
+    // SAFETY: `enter_user` keeps the registers that a function keeps, and takes the address off
+    // the stack.
+    unsafe {
+        core::arch::asm!(
+            "lea rax, [rip + 2f]",
+            "push rax",
+            "jmp {enter}",
+            "2:",
+            enter = sym enter_user,
+            lateout("rax") code,
+            clobber_abi("C"),
+        );
+    }
+    code
+}
+
+/// The way in and out.
 ///
 /// Everything between `drupe_enter_check` and `drupe_enter_end` is restartable: a signal that
 /// finds it there sets the flag that the check looks at and starts it again, so that no kick is
 /// lost between the check and the jump.
 #[unsafe(naked)]
-pub unsafe extern "C" fn enter_user() -> u64 {
+unsafe extern "C" fn enter_user() -> u64 {
     naked_asm!(
         "push rbp",
         "push rbx",
@@ -210,7 +236,8 @@ pub unsafe extern "C" fn enter_user() -> u64 {
         "pop r12",
         "pop rbx",
         "pop rbp",
-        "ret",
+        "pop rcx",
+        "jmp rcx",
         // Where a patched system call arrives: rcx is where to go on, the word before it leads
         // from there to the program's address behind the call; r11 is free.
         ".global drupe_patched_call",
@@ -292,13 +319,19 @@ pub fn patched_entry() -> u64 {
     (&raw const drupe_patched_call) as u64
 }
 
+/// Whether this is the first instruction of the way in, where the vCPU does not know yet that the
+/// program has ended.
+pub fn is_entry(address: usize) -> bool {
+    address as u64 == patched_entry()
+}
+
 /// The restartable addresses of [`enter_user`].
 pub fn restartable() -> core::ops::Range<usize> {
     (&raw const drupe_enter_check) as usize..(&raw const drupe_enter_end) as usize
 }
 
 /// Leaves the user program that this host thread was running, from a signal handler: the
-/// handler's frame is abandoned and [`enter_user`] returns `code`.
+/// handler's frame is abandoned and [`run_program`] gives `code`.
 ///
 /// # Safety
 /// The vCPU's registers hold the program's, and GS points to the vCPU.

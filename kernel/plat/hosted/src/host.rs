@@ -24,15 +24,23 @@ numbers! {
 
 pub const PR_SET_PDEATHSIG: usize = 1;
 pub const PR_SET_NO_NEW_PRIVS: usize = 38;
+pub const SIGKILL: usize = 9;
+pub const FUTEX_WAKE: usize = 1;
+pub const FUTEX_WAIT_BITSET: usize = 9;
+pub const MEMBARRIER_GLOBAL: usize = 1;
 pub const PROT_READ: usize = 1;
 pub const PROT_WRITE: usize = 2;
 pub const PROT_EXEC: usize = 4;
+pub const PROT_ALL: usize = PROT_READ | PROT_WRITE | PROT_EXEC;
 pub const MAP_SHARED: usize = 1;
 pub const MAP_PRIVATE: usize = 2;
 pub const MAP_FIXED: usize = 0x10;
 pub const MAP_ANONYMOUS: usize = 0x20;
 pub const MAP_NORESERVE: usize = 0x4000;
 pub const MAP_FIXED_NOREPLACE: usize = 0x10_0000;
+/// The flags that mappings are made with.
+pub const MAP_USED: usize =
+    MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
 pub const MREMAP_MAYMOVE: usize = 1;
 pub const MREMAP_FIXED: usize = 2;
 pub const MADV_DONTNEED: usize = 4;
@@ -91,7 +99,6 @@ pub fn read(descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError> {
 /// Waits until `word` is no longer `expected`, a wake-up, a signal, or the deadline (absolute,
 /// monotonic, nanoseconds; `u64::MAX`: none).
 pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: u64) {
-    const FUTEX_WAIT_BITSET: usize = 9;
     let time = [deadline / 1_000_000_000, deadline % 1_000_000_000];
     let time = if deadline == u64::MAX { 0 } else { time.as_ptr() as usize };
     let word = word.as_ptr() as usize;
@@ -103,7 +110,6 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: u64) {
 
 /// Wakes one waiter of `word`.
 pub fn futex_wake(word: &AtomicU32) {
-    const FUTEX_WAKE: usize = 1;
     // SAFETY: wakes waiters; they all look again at what they wait for.
     unsafe {
         host_call(FUTEX, word.as_ptr() as usize, FUTEX_WAKE, 1, 0, 0, 0);

@@ -35,6 +35,7 @@ mod stop;
 mod text;
 mod user;
 mod vcpu;
+mod watchdog;
 mod window;
 
 pub use start::begin;

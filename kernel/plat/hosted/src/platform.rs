@@ -70,6 +70,20 @@ impl Write for Text {
     }
 }
 
+/// Sends one frame to the host; what is too long is cut.
+pub fn send(kind: Report, flags: u8, payload: &[u8]) {
+    let payload = &payload[..payload.len().min(abi_report::MAX_PAYLOAD)];
+    let head = abi_report::head(kind, flags, payload.len());
+    let descriptor = report_descriptor();
+    // The channel keeps messages whole: one call per frame.
+    for rounds in 0..100_000 {
+        match host::writev(descriptor, [&head, payload]) {
+            Err(host::HostError(host::EINTR | host::EAGAIN)) => relax(rounds),
+            _ => return,
+        }
+    }
+}
+
 /// The kernel cannot go on: says why and ends the instance.
 pub fn die(why: &str) -> ! {
     Hosted::report(Report::Panic, 0, why.as_bytes());
@@ -110,7 +124,14 @@ pub fn relax(rounds: u32) {
     }
 }
 
-fn write_all(descriptor: u32, mut bytes: &[u8]) {
+fn write_all(descriptor: u32, bytes: &[u8]) {
+    let vcpu = Vcpu::this();
+    vcpu.is_blocked.store(true, Ordering::Relaxed);
+    write_or_fail(descriptor, bytes);
+    vcpu.is_blocked.store(false, Ordering::Relaxed);
+}
+
+fn write_or_fail(descriptor: u32, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match host::writev(descriptor, [bytes]) {
             Ok(written) => bytes = &bytes[written..],
@@ -195,22 +216,10 @@ impl Platform for Hosted {
     }
 
     fn report(kind: Report, flags: u8, payload: &[u8]) {
-        if DIRECT.load(Ordering::Relaxed) {
-            match kind {
-                Report::Stdout => return write_all(1, payload),
-                Report::Stderr => return write_all(2, payload),
-                _ => {}
-            }
-        }
-        let payload = &payload[..payload.len().min(abi_report::MAX_PAYLOAD)];
-        let head = abi_report::head(kind, flags, payload.len());
-        let descriptor = report_descriptor();
-        // The channel keeps messages whole: one call per frame.
-        for rounds in 0..100_000 {
-            match host::writev(descriptor, [&head, payload]) {
-                Err(host::HostError(host::EINTR | host::EAGAIN)) => relax(rounds),
-                _ => return,
-            }
+        match kind {
+            Report::Stdout if DIRECT.load(Ordering::Relaxed) => write_all(1, payload),
+            Report::Stderr if DIRECT.load(Ordering::Relaxed) => write_all(2, payload),
+            _ => send(kind, flags, payload),
         }
     }
 
@@ -371,9 +380,8 @@ impl Platform for Hosted {
     }
 
     fn barrier_all() {
-        const GLOBAL: usize = 1;
         // SAFETY: a barrier on all CPUs; it changes nothing.
-        unsafe { host_call(host::MEMBARRIER, GLOBAL, 0, 0, 0, 0, 0) };
+        unsafe { host_call(host::MEMBARRIER, host::MEMBARRIER_GLOBAL, 0, 0, 0, 0, 0) };
     }
 
     fn context_run(context: &mut UserContext) -> UserExit {
@@ -382,7 +390,7 @@ impl Platform for Hosted {
         Space::current().serve_wish();
         let identity = (&raw const *context) as usize;
         if context.place.holder != slot.generation()
-            || slot.context.swap(identity, Ordering::Relaxed) != identity
+            || slot.context.load(Ordering::Relaxed) != identity
         {
             slot.context.store(identity, Ordering::Relaxed);
             context.place.holder = slot.generation();
@@ -393,9 +401,10 @@ impl Platform for Hosted {
         slot.load_fs_base(context.registers.fs_base);
         vcpu.registers.store(&raw mut context.registers, Ordering::Relaxed);
         loop {
+            vcpu.note_leaving();
             // SAFETY: the registers are the program's; the vCPU points to them; what the program
             // can do with them is what the seal allows.
-            match unsafe { gateway::enter_user() } {
+            match unsafe { gateway::run_program() } {
                 exit::SYSCALL => {
                     vcpu.count_call(way::DIRECT);
                     return UserExit::Syscall;

@@ -42,7 +42,7 @@ struct Instruction {
     constant: u32,
 }
 
-const LONGEST: usize = 200;
+const LONGEST: usize = 250;
 
 /// A filter under construction. Every check falls through when it holds and ends the
 /// program otherwise.
@@ -85,6 +85,31 @@ impl Filter {
         self.code[jump].no = (self.len - jump - 1) as u8;
     }
 
+    /// Requires that the lower half of an argument has one of these values.
+    fn one_of(&mut self, argument: u32, values: &[usize]) {
+        self.load(low(argument));
+        for (index, &value) in values.iter().enumerate() {
+            // Over the others and the end that follows them.
+            self.add(EQUAL, value as u32, (values.len() - index) as u8, 0);
+        }
+        self.end(KILL_PROCESS);
+    }
+
+    /// Requires that an argument is zero.
+    fn zero(&mut self, argument: u32) {
+        self.one_of(argument, &[0]);
+        self.load(high(argument));
+        self.require(EQUAL, 0, KILL_PROCESS);
+    }
+
+    /// Requires that an argument has no bits but these.
+    fn only_bits(&mut self, argument: u32, bits: usize) {
+        self.load(low(argument));
+        self.refuse(SET, !(bits as u32), KILL_PROCESS);
+        self.load(high(argument));
+        self.require(EQUAL, 0, KILL_PROCESS);
+    }
+
     /// Requires that the range (address and length arguments) keeps clear of the window.
     fn outside_window(&mut self, address: u32, length: u32) {
         let window = window::range();
@@ -118,34 +143,55 @@ pub fn apply() -> Result<(), host::HostError> {
     filter.require(EQUAL, AUDIT_ARCH_X86_64, KILL_PROCESS);
     filter.load(NUMBER);
     for number in [
-        host::FUTEX,
         host::WRITEV,
         host::READV,
         host::PREADV2,
         host::PWRITEV2,
         host::PPOLL,
         host::RT_SIGRETURN,
-        host::RT_SIGPROCMASK,
-        host::SIGALTSTACK,
-        host::SCHED_SETAFFINITY,
         host::SCHED_YIELD,
         host::CLOCK_GETTIME,
-        host::MEMBARRIER,
         host::FDATASYNC,
         host::EXIT,
         host::EXIT_GROUP,
     ] {
         filter.call(number, |_| {});
     }
+    filter.call(host::FUTEX, |filter| {
+        filter.one_of(1, &[host::FUTEX_WAIT_BITSET, host::FUTEX_WAKE]);
+    });
+    // A thread blocks all its signals before it ends.
+    filter.load(NUMBER);
+    filter.call(host::RT_SIGPROCMASK, |filter| {
+        filter.zero(0);
+        filter.zero(2);
+    });
+    filter.load(NUMBER);
+    filter.call(host::SIGALTSTACK, |filter| filter.zero(1));
+    filter.load(NUMBER);
+    filter.call(host::SCHED_SETAFFINITY, |filter| filter.zero(0));
+    filter.load(NUMBER);
+    filter.call(host::MEMBARRIER, |filter| filter.one_of(0, &[host::MEMBARRIER_GLOBAL]));
+    filter.load(NUMBER);
     filter.call(host::MMAP, |filter| {
         filter.load(low(3));
         filter.require(SET, host::MAP_FIXED as u32, KILL_PROCESS);
+        filter.only_bits(3, host::MAP_USED);
+        filter.only_bits(2, host::PROT_ALL);
         filter.outside_window(0, 1);
     });
-    for number in [host::MUNMAP, host::MPROTECT, host::MADVISE] {
-        filter.load(NUMBER);
-        filter.call(number, |filter| filter.outside_window(0, 1));
-    }
+    filter.load(NUMBER);
+    filter.call(host::MUNMAP, |filter| filter.outside_window(0, 1));
+    filter.load(NUMBER);
+    filter.call(host::MPROTECT, |filter| {
+        filter.only_bits(2, host::PROT_ALL);
+        filter.outside_window(0, 1);
+    });
+    filter.load(NUMBER);
+    filter.call(host::MADVISE, |filter| {
+        filter.one_of(2, &[host::MADV_DONTNEED]);
+        filter.outside_window(0, 1);
+    });
     filter.load(NUMBER);
     filter.call(host::MREMAP, |filter| {
         filter.load(low(3));
@@ -167,8 +213,8 @@ pub fn apply() -> Result<(), host::HostError> {
     });
     filter.load(NUMBER);
     filter.call(host::PRCTL, |filter| {
-        filter.load(low(0));
-        filter.require(EQUAL, host::PR_SET_PDEATHSIG as u32, KILL_PROCESS);
+        filter.one_of(0, &[host::PR_SET_PDEATHSIG]);
+        filter.one_of(1, &[host::SIGKILL]);
     });
     filter.end(KILL_PROCESS);
 

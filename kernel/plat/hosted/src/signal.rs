@@ -1,4 +1,4 @@
-//! Host signals. Most are a program's doing and make [`enter_user`](crate::gateway::enter_user)
+//! Host signals. Most are a program's doing and make [`run_program`](crate::gateway::run_program)
 //! return; a kick that finds kernel code only sets a flag; any other signal in kernel code is
 //! the kernel's death.
 
@@ -12,7 +12,7 @@ use crate::platform::{Hosted, Text, die};
 use crate::slot::Slot;
 use crate::text::Place;
 use crate::vcpu::{Signal, Vcpu};
-use crate::{host, stop, user, window};
+use crate::{host, stop, user, watchdog, window};
 
 pub const SIGILL: i32 = 4;
 pub const SIGTRAP: i32 = 5;
@@ -135,6 +135,13 @@ extern "C" fn handle(number: i32, info: *const SignalInfo, context: *mut SignalC
             vcpu.in_user.store(false, Ordering::Relaxed);
         }
         if in_kernel(address, vcpu) {
+            if vcpu.in_user.load(Ordering::Relaxed) && !gateway::is_entry(address) {
+                die("the program jumped into its kernel");
+            }
+            if vcpu.accused.load(Ordering::Relaxed) {
+                crate::platform::backtrace(context.rip, context.rbp);
+                die(watchdog::reason(vcpu).as_str());
+            }
             vcpu.mark_kicked();
             return;
         }

@@ -151,7 +151,8 @@ impl Slot {
     /// Loads the FS base of a program.
     #[inline]
     pub fn load_fs_base(&self, base: u64) {
-        if self.fs_base.swap(base, Ordering::Relaxed) != base {
+        if self.fs_base.load(Ordering::Relaxed) != base {
+            self.fs_base.store(base, Ordering::Relaxed);
             // SAFETY: FSGSBASE was probed at the start; kernel code does not use FS.
             unsafe { arch::cpu::write_fs_base(base) };
         }
@@ -267,9 +268,8 @@ pub extern "C" fn thread_start(slot: usize) -> ! {
     let slot = unsafe { &*(slot as *const Slot) };
     slot.adopt_signals();
     if slot.first.load(Ordering::Relaxed) {
-        const SIGKILL: usize = 9;
         // SAFETY: the process ends with its supervisor, which it is a child of.
-        unsafe { host_call(host::PRCTL, host::PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0) };
+        unsafe { host_call(host::PRCTL, host::PR_SET_PDEATHSIG, host::SIGKILL, 0, 0, 0, 0) };
     }
     slot.park()
 }

@@ -2,7 +2,7 @@
 //!
 //! Every vCPU that may run a program is asked, by a signal, to look at its `stop` word before it
 //! enters one. It has heeded as soon as its signal handler has run, or while it waits: from then
-//! on the check in [`enter_user`](crate::gateway::enter_user) keeps it out.
+//! on the check in [`run_program`](crate::gateway::run_program) keeps it out.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 

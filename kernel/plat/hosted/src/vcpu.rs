@@ -7,7 +7,7 @@ use arch::{Registers, cpu};
 use hal::{MAX_VCPUS, Range};
 
 use crate::slot::Slot;
-use crate::{clock, host};
+use crate::{clock, host, watchdog};
 
 /// One vCPU. GS points to it; the first fields are known to the gateway's assembly.
 #[repr(C, align(64))]
@@ -36,6 +36,14 @@ pub struct Vcpu {
     pub stop: AtomicU32,
     /// The last round that it will wait for.
     pub stop_heeded: AtomicU32,
+    /// How often it left the kernel, for a program or to wait; the value that the watchdog saw
+    /// last (at first one that none has), and when that changed.
+    left: AtomicU64,
+    seen: [AtomicU64; 2],
+    /// It waits for the host to take what it writes.
+    pub is_blocked: AtomicBool,
+    /// The watchdog wants to know where it is.
+    pub accused: AtomicBool,
     /// System calls that trapped, and that did not.
     pub calls: [AtomicU64; 2],
     /// Whether it waits for `kicked`.
@@ -86,6 +94,10 @@ static VCPUS: [Vcpu; MAX_VCPUS] = [const {
         kicked: AtomicU32::new(0),
         stop: AtomicU32::new(0),
         stop_heeded: AtomicU32::new(0),
+        left: AtomicU64::new(0),
+        seen: [const { AtomicU64::new(u64::MAX) }; 2],
+        is_blocked: AtomicBool::new(false),
+        accused: AtomicBool::new(false),
         calls: [const { AtomicU64::new(0) }; 2],
         waiting: AtomicBool::new(false),
         holder: AtomicPtr::new(core::ptr::null_mut()),
@@ -169,6 +181,27 @@ impl Vcpu {
         self.resume_actual.store(actual, Ordering::Relaxed);
     }
 
+    /// Notes that it leaves the kernel; only its own thread does.
+    #[inline]
+    pub fn note_leaving(&self) {
+        self.left.store(self.left.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Whether it has neither waited nor entered a program for this time. The watchdog asks, again and again.
+    pub fn is_stuck_since(&self, now: u64, time: u64) -> bool {
+        let left = self.left.load(Ordering::Relaxed);
+        // A program that runs long is no exception: the signal makes it leave.
+        let outside = self.is_waiting()
+            || self.is_blocked.load(Ordering::Relaxed)
+            || self.holder.load(Ordering::Relaxed).is_null();
+        let [value, since] = &self.seen;
+        if outside || value.swap(left, Ordering::Relaxed) != left {
+            since.store(now, Ordering::Relaxed);
+            self.accused.store(false, Ordering::Relaxed);
+        }
+        now.saturating_sub(since.load(Ordering::Relaxed)) >= time
+    }
+
     /// Counts a system call; only its own thread does.
     #[inline]
     pub fn count_call(&self, way: usize) {
@@ -183,6 +216,7 @@ impl Vcpu {
 
     /// See [`hal::vcpu_wait`].
     pub fn wait(&self, deadline: u64) {
+        self.note_leaving();
         self.waiting.store(true, Ordering::SeqCst);
         if self.kicked.load(Ordering::SeqCst) == 0 {
             host::futex_wait(&self.kicked, 0, deadline);
@@ -246,9 +280,11 @@ static TIMER_UNTIL: AtomicU64 = AtomicU64::new(u64::MAX);
 /// See [`hal::vcpu_timer`].
 pub fn set_timer(deadline: u64) {
     let vcpu = Vcpu::this();
-    if vcpu.timer.swap(deadline, Ordering::SeqCst) == deadline {
+    // The timer thread only ever clears it, with a kick, after which we are called again.
+    if vcpu.timer.load(Ordering::Relaxed) == deadline {
         return;
     }
+    vcpu.timer.store(deadline, Ordering::SeqCst);
     if deadline < TIMER_UNTIL.load(Ordering::SeqCst) {
         TIMER_WORD.fetch_add(1, Ordering::SeqCst);
         host::futex_wake(&TIMER_WORD);
@@ -261,7 +297,8 @@ pub fn timer_thread() -> ! {
         let round = TIMER_WORD.load(Ordering::SeqCst);
         TIMER_UNTIL.store(0, Ordering::SeqCst);
         let now = clock::monotonic();
-        let mut next = u64::MAX;
+        watchdog::look(now);
+        let mut next = watchdog::next_look();
         for vcpu in &VCPUS[..count()] {
             let deadline = vcpu.timer.load(Ordering::SeqCst);
             if deadline > now {
