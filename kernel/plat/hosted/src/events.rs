@@ -43,11 +43,8 @@ pub fn thread() -> ! {
 /// See [`hal::control_read`].
 pub fn control_read(buffer: &mut [u8]) -> usize {
     if is_readable(false) {
-        return match host::read(report_descriptor(), buffer) {
-            // Who would have written is gone: there is nothing to wait for.
-            Ok(count) => count,
-            Err(_) => 0,
-        };
+        // Who would have written is gone: then there is nothing to wait for.
+        return host::read(report_descriptor(), buffer).unwrap_or_default();
     }
     if ARMED.swap(1, Ordering::SeqCst) == 0 {
         host::futex_wake(&ARMED);

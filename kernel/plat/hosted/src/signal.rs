@@ -135,7 +135,9 @@ extern "C" fn handle(number: i32, info: *const SignalInfo, context: *mut SignalC
             vcpu.in_user.store(false, Ordering::Relaxed);
         }
         if in_kernel(address, vcpu) {
-            if vcpu.in_user.load(Ordering::Relaxed) && !gateway::is_entry(address) {
+            // A thread that has given the token away may get a late kick.
+            let is_holder = core::ptr::eq(vcpu.slot(), slot);
+            if is_holder && vcpu.in_user.load(Ordering::Relaxed) && !gateway::is_entry(address) {
                 die("the program jumped into its kernel");
             }
             if vcpu.accused.load(Ordering::Relaxed) {
