@@ -135,9 +135,12 @@ extern "C" fn handle(number: i32, info: *const SignalInfo, context: *mut SignalC
             vcpu.in_user.store(false, Ordering::Relaxed);
         }
         if in_kernel(address, vcpu) {
-            // A thread that has given the token away may get a late kick.
-            let is_holder = core::ptr::eq(vcpu.slot(), slot);
-            if is_holder && vcpu.in_user.load(Ordering::Relaxed) && !gateway::is_entry(address) {
+            // Not a thread that has given the token away and gets a late kick; not the handler of
+            // another signal, which is on a stack of the kernel.
+            let is_program = core::ptr::eq(vcpu.slot(), slot)
+                && vcpu.in_user.load(Ordering::Relaxed)
+                && !window::contains(context.rsp);
+            if is_program && !gateway::is_entry(address) {
                 die("the program jumped into its kernel");
             }
             if vcpu.accused.load(Ordering::Relaxed) {
@@ -230,8 +233,7 @@ fn current_slot(info: &SignalInfo) -> &'static Slot {
 }
 
 fn in_kernel(address: usize, vcpu: &Vcpu) -> bool {
-    let window = window::range();
-    !vcpu.in_user.load(Ordering::Relaxed) || (window.start..window.end).contains(&(address as u64))
+    !vcpu.in_user.load(Ordering::Relaxed) || window::contains(address as u64)
 }
 
 /// Whether a signal came only because the text is patched, and how to go on then.

@@ -74,6 +74,11 @@ pub fn range() -> Range {
     Range { start: BASE.load(Ordering::Relaxed), end: END.load(Ordering::Relaxed) }
 }
 
+/// Whether an address is in the window.
+pub fn contains(address: u64) -> bool {
+    (range().start..range().end).contains(&address)
+}
+
 /// Where physical address 0 is seen.
 #[inline]
 pub fn physical() -> *mut u8 {
