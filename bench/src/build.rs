@@ -64,6 +64,11 @@ pub fn launcher() -> Result<PathBuf> {
     compile("launch", &["bench/hosted/launch.c"], &[])
 }
 
+/// The first process of the Linux guest with KVM.
+pub fn nested_init() -> Result<PathBuf> {
+    compile("nested-init", &["bench/nested/init.c"], &["-static"])
+}
+
 /// The command `drupe`, which `cargo xtask bench` has built.
 pub fn drupe() -> Result<PathBuf> {
     let drupe = root().join("target/release/drupe");

@@ -1,5 +1,6 @@
 //! Debian's Linux as a guest: its cloud kernel, with a program as the first process.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,27 +21,44 @@ const LONGEST: Duration = Duration::from_secs(600);
 pub struct Guest {
     kernel: PathBuf,
     initramfs: PathBuf,
+    /// What QEMU is told of the machine.
+    machine: &'static [&'static str],
 }
+
+/// The strongest peer: one virtual CPU, as the guest of drupe has.
+const PEER: &[&str] = &["-cpu", "max", "-m", "256M", "-smp", "1"];
 
 impl Guest {
     /// Debian's kernel, downloaded at the first use, with `program` as its first process.
     pub fn new(program: &Path) -> Result<Self> {
+        Self::with_files("initramfs", &[("init".to_owned(), program.to_owned())], PEER)
+    }
+
+    /// A guest with these files (path without the first slash, file on this host), `init` among
+    /// them. `name` is the archive's; `machine` are options for QEMU.
+    pub fn with_files(
+        name: &str,
+        files: &[(String, PathBuf)],
+        machine: &'static [&'static str],
+    ) -> Result<Self> {
         let kernel = kernel()?;
-        let initramfs = folder()?.join("initramfs");
-        let bytes =
-            fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
-        fs::write(&initramfs, archive(&[("init", 0o100_755, &bytes)]))
-            .context("cannot write the initramfs")?;
-        Ok(Self { kernel, initramfs })
+        let initramfs = folder()?.join(name);
+        let mut contents = Vec::new();
+        for (inside, path) in files {
+            let bytes =
+                fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            contents.push((inside.as_str(), bytes));
+        }
+        fs::write(&initramfs, archive(&contents)).context("cannot write the initramfs")?;
+        Ok(Self { kernel, initramfs, machine })
     }
 
     /// Boots it, and gives what the program printed.
     pub fn run(&self) -> Result<String> {
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
-        // The machine that a guest of drupe gets, with ACPI, without which Linux cannot power
-        // off; the kernel without mitigations: the strongest peer.
-        qemu.args(["-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "256M", "-smp", "1"]);
+        // A machine with ACPI, without which Linux cannot power off.
+        qemu.args(["-machine", "q35", "-accel", "tcg"]).args(self.machine);
         qemu.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initramfs);
         qemu.args(["-append", "console=ttyS0 quiet mitigations=off tsc=reliable panic=-1"]);
         qemu.args(["-serial", "stdio"]).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -105,27 +123,39 @@ fn kernel() -> Result<PathBuf> {
     find().with_context(|| format!("{package} has no kernel in it"))
 }
 
-/// A cpio archive ("newc", as in the kernel's documentation of initramfs buffers) of files:
-/// name, mode, content.
-fn archive(files: &[(&str, u32, &[u8])]) -> Vec<u8> {
+/// A module of the kernel, by its file's name.
+pub fn module(name: &str) -> Result<PathBuf> {
+    kernel()?;
+    let mut folders = vec![folder()?.join("debian/lib/modules")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)?.flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else if entry.file_name() == name {
+                return Ok(entry.path());
+            }
+        }
+    }
+    bail!("Debian's kernel has no module {name}")
+}
+
+/// A cpio archive ("newc", as in the kernel's documentation of initramfs buffers) of executable
+/// files, and of the folders that they are in.
+fn archive(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut folders = BTreeSet::from(["dev", "etc", "proc", "sys", "tmp"]);
+    for (name, _) in files {
+        folders.extend(name.match_indices('/').map(|(end, _)| &name[..end]));
+    }
+    let none: &[u8] = &[];
+    let members = folders
+        .iter()
+        .map(|name| (*name, 0o40_755, none))
+        .chain(files.iter().map(|(name, content)| (*name, 0o100_755, content.as_slice())))
+        .chain([("TRAILER!!!", 0, none)]);
     let mut bytes = Vec::new();
-    let trailer: [(&str, u32, &[u8]); 1] = [("TRAILER!!!", 0, &[])];
-    for (number, (name, mode, content)) in files.iter().chain(&trailer).enumerate() {
-        let fields = [
-            number as u32 + 1,
-            *mode,
-            0,
-            0,
-            1,
-            0,
-            content.len() as u32,
-            0,
-            0,
-            0,
-            0,
-            name.len() as u32 + 1,
-            0,
-        ];
+    for (number, (name, mode, content)) in members.enumerate() {
+        let (length, name_length) = (content.len() as u32, name.len() as u32 + 1);
+        let fields = [number as u32 + 1, mode, 0, 0, 1, 0, length, 0, 0, 0, 0, name_length, 0];
         bytes.extend(b"070701");
         for field in fields {
             bytes.extend(format!("{field:08x}").bytes());
@@ -133,7 +163,7 @@ fn archive(files: &[(&str, u32, &[u8])]) -> Vec<u8> {
         bytes.extend(name.bytes());
         bytes.push(0);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes.extend(*content);
+        bytes.extend(content);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
     }
     bytes
@@ -144,12 +174,11 @@ mod tests {
     use super::archive;
 
     #[test]
-    fn an_archive_is_read_by_cpio() {
-        let bytes = archive(&[("init", 0o100_755, b"hello"), ("data", 0o100_644, b"")]);
-        assert_eq!(&bytes[..6], b"070701");
-        assert_eq!(&bytes[110..115], b"init\0");
-        assert!(bytes.len().is_multiple_of(4));
-        let end = b"TRAILER!!!";
-        assert!(bytes.windows(end.len()).any(|window| window == end));
+    fn an_archive_has_files_and_their_folders() {
+        let bytes = archive(&[("init", b"hello".to_vec()), ("usr/bin/x", Vec::new())]);
+        assert!(bytes.starts_with(b"070701") && bytes.len().is_multiple_of(4));
+        let at = |name: &[u8]| bytes.windows(name.len()).position(|window| window == name);
+        let places = [at(b"usr\0"), at(b"usr/bin\0"), at(b"usr/bin/x\0"), at(b"TRAILER!!!\0")];
+        assert!(places.iter().all(Option::is_some) && places.is_sorted());
     }
 }

@@ -15,6 +15,7 @@ mod calls;
 mod figures;
 mod guest;
 mod linux;
+mod nested;
 mod start;
 
 use std::process::ExitCode;
@@ -83,6 +84,7 @@ fn run() -> Result<()> {
                 print!("{}", usage());
                 return Ok(());
             }
+            "nested" => return nested::run(),
             name if GROUPS.iter().any(|(group, ..)| *group == name) => names.push(name),
             other => bail!("there is no benchmark `{other}`\n\n{}", usage()),
         }

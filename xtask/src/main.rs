@@ -12,6 +12,7 @@ mod docs;
 mod escape;
 mod fuzz;
 mod guest;
+mod kernels;
 mod process;
 mod setup;
 mod suite;

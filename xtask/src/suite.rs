@@ -99,6 +99,11 @@ pub fn command(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// The static runner, built if need be.
+pub fn runner() -> Result<std::path::PathBuf> {
+    build::runner(Variant::Static)
+}
+
 /// A stage of `cargo xtask test`. `native`: every variant that can be built, against itself.
 /// A provider: the static variant, against native.
 pub fn stage(place: &'static str) -> Result<Counts> {

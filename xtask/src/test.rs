@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::process::{cargo, check};
-use crate::{escape, fuzz, guest, setup, suite, tidy};
+use crate::{bench, escape, fuzz, guest, kernels, setup, suite, tidy};
 
 /// How much to run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +57,10 @@ const STAGES: &[Stage] = &[
     ("suite on qemu", Tier::Default, |_| suite::stage("qemu")),
     ("escapes", Tier::Default, |tier| escape::stage(tier == Tier::Full)),
     ("programs on all providers", Tier::Default, guest::stage),
+    ("models of sleeping and waking", Tier::Full, |_| models()),
+    ("kernels that check themselves", Tier::Full, |_| kernels::checked()),
+    ("depth of kernel stacks", Tier::Full, |_| kernels::stacks()),
+    ("KVM under nesting", Tier::Full, |_| bench::nested()),
     ("fuzzing", Tier::Full, |_| fuzz::stage()),
 ];
 
@@ -112,6 +116,12 @@ fn once(result: Result<()>) -> Result<Counts> {
 
 fn unit_tests() -> Result<Counts> {
     cargo_test(cargo().args(["test", "--workspace", "--no-fail-fast"]))
+}
+
+/// Every interleaving of what the scheduler's primitives do, by loom.
+fn models() -> Result<Counts> {
+    let arguments = ["test", "--release", "-p", "parking", "--target-dir", "target/loom"];
+    cargo_test(cargo().env("RUSTFLAGS", "--cfg loom").args(arguments))
 }
 
 /// Runs a `cargo test` command, shows its output and adds up its result lines.

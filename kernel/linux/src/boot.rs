@@ -56,6 +56,9 @@ const NOT_FOUND: i32 = 127;
 /// Starts the first program. What goes wrong is reported and ends the guest.
 pub fn start(configuration: Configuration) {
     report::set_level(configuration.log_level);
+    if report::is_on(report::Level::Debug) {
+        sched::measure_stacks();
+    }
     random::seed(configuration.seed);
     system::set_host_name(&configuration.host_name);
     if configuration.trace_syscalls {

@@ -78,6 +78,14 @@ pub fn fatal_signal(thread: &Thread, signal: u8, info: &Info) {
     log(Level::Warning, &text);
 }
 
+/// Reports how deep kernel stacks got, to developers.
+pub fn stacks() {
+    if is_on(Level::Debug) {
+        let (used, length) = sched::deepest_stack();
+        log(Level::Debug, &format!("kernel stacks: at most {used} of {length} bytes were used"));
+    }
+}
+
 /// Reports that there is no memory left for a program.
 pub fn out_of_memory(thread: &Thread) {
     let text = format!(

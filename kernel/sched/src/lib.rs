@@ -31,7 +31,8 @@ pub use idle::start;
 pub use mutex::{Mutex, MutexGuard};
 pub use switch::{exit, move_away, park, park_until, preempt, run_user, yield_now};
 pub use task::{
-    ContextGuard, Extension, Task, all, context, current, set_space, spawn, spawn_user, try_each,
+    ContextGuard, Extension, Task, all, context, current, deepest_stack, measure_stacks, set_space,
+    spawn, spawn_user, try_each,
 };
 pub use timer::{Expire, Timer};
 pub use wait::WaitQueue;

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use hal::{PerCpu, UserExit, per_cpu};
 use trace::Event;
 
-use crate::task::{Entry, Task, state};
+use crate::task::{Entry, Task};
 use crate::{device, queue, reaper, task, timer};
 
 /// How long a program runs while others wait, in nanoseconds.
@@ -93,11 +93,7 @@ pub(crate) fn adopt_idle(idle: Arc<Task>) {
 /// Sleeps until [`Task::unpark`]. May return early; callers look again at what they wait for.
 pub fn park() {
     lock::assert_none_held();
-    let notified = with_current(|task| {
-        task.state
-            .compare_exchange(state::NOTIFIED, state::RUNNABLE, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
-    });
+    let notified = with_current(|task| task.parking.take());
     if !notified {
         switch_away(After::Park);
     }
@@ -185,15 +181,9 @@ fn finish() {
     let previous = unsafe { (*CPUS.this().previous.get()).take() };
     match previous {
         Some((task, After::Park)) => {
-            let change = task.state.compare_exchange(
-                state::RUNNABLE,
-                state::PARKED,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
-            if change.is_err() {
-                // Woken meanwhile.
-                task.state.store(state::RUNNABLE, Ordering::Release);
+            if task.parking.commit() {
+                drop(task);
+            } else {
                 queue::requeue(task);
             }
         }

@@ -8,24 +8,15 @@ use core::any::Any;
 use core::cell::UnsafeCell;
 use core::num::NonZeroUsize;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use arch::{Registers, StackPointer};
 use hal::{AddressSpace, UserContext};
 use lock::SpinLock;
+use parking::Parking;
 use trace::Event;
 
 use crate::{queue, rank, switch};
-
-/// Where a task is in its sleep; see [`Task::unpark`].
-pub(crate) mod state {
-    /// It runs or waits for a vCPU.
-    pub const RUNNABLE: u8 = 0;
-    /// As before, and its next parking is over before it begins.
-    pub const NOTIFIED: u8 = 1;
-    /// It sleeps, its registers are saved.
-    pub const PARKED: u8 = 2;
-}
 
 /// What the layer above attaches to a task.
 pub type Extension = dyn Any + Send + Sync;
@@ -45,7 +36,7 @@ pub struct Task {
     name: String,
     stack: (NonZeroUsize, usize),
     pub(crate) stack_pointer: UnsafeCell<StackPointer>,
-    pub(crate) state: AtomicU8,
+    pub(crate) parking: Parking,
     /// vCPUs that it may run on, a bit each.
     affinity: AtomicU64,
     /// The vCPU that it last ran on.
@@ -186,15 +177,40 @@ impl Drop for ContextGuard {
     }
 }
 
+/// Whether new stacks are painted, and the most bytes of one that were used by a task that ended.
+static PAINTING: AtomicBool = AtomicBool::new(false);
+static DEEPEST: AtomicUsize = AtomicUsize::new(0);
+
+/// What a painted stack holds where it was never used.
+const PAINT: u64 = 0x5354_4143_4b53_5441;
+
+/// Measures how deep kernel stacks get, from now on.
+pub fn measure_stacks() {
+    PAINTING.store(true, Ordering::Relaxed);
+}
+
+/// The most bytes of a kernel stack that were ever used, and the length of a stack; since
+/// [`measure_stacks`].
+pub fn deepest_stack() -> (usize, usize) {
+    let length = current().stack.1;
+    let living = all().iter().map(|task| task.depth()).max().unwrap_or(0);
+    (living.max(DEEPEST.load(Ordering::Relaxed)), length)
+}
+
 impl Task {
     fn new(name: &str, context: Option<UserContext>, entry: Entry) -> Option<Arc<Self>> {
         let (base, length) = hal::stack_allocate()?;
+        if PAINTING.load(Ordering::Relaxed) {
+            // SAFETY: the stack is nobody else's, and as long as the platform says.
+            unsafe { core::slice::from_raw_parts_mut(base.get() as *mut u64, length / 8) }
+                .fill(PAINT);
+        }
         let task = Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             name: name.into(),
             stack: (base, length),
             stack_pointer: UnsafeCell::new(core::ptr::null_mut()),
-            state: AtomicU8::new(state::RUNNABLE),
+            parking: Parking::new(),
             affinity: AtomicU64::new(u64::MAX),
             vcpu: AtomicUsize::new(hal::vcpu_current()),
             ran: AtomicU64::new(0),
@@ -223,7 +239,7 @@ impl Task {
             name: name.into(),
             stack: (base, 0),
             stack_pointer: UnsafeCell::new(core::ptr::null_mut()),
-            state: AtomicU8::new(state::RUNNABLE),
+            parking: Parking::new(),
             affinity: AtomicU64::new(1 << hal::vcpu_current()),
             vcpu: AtomicUsize::new(hal::vcpu_current()),
             ran: AtomicU64::new(0),
@@ -257,33 +273,9 @@ impl Task {
 
     /// Wakes the task, or makes its next parking return at once.
     pub fn unpark(self: &Arc<Self>) {
-        loop {
-            match self.state.load(Ordering::Acquire) {
-                state::RUNNABLE => {
-                    let change = self.state.compare_exchange(
-                        state::RUNNABLE,
-                        state::NOTIFIED,
-                        Ordering::AcqRel,
-                        Ordering::Relaxed,
-                    );
-                    if change.is_ok() {
-                        return;
-                    }
-                }
-                state::PARKED => {
-                    let change = self.state.compare_exchange(
-                        state::PARKED,
-                        state::RUNNABLE,
-                        Ordering::AcqRel,
-                        Ordering::Relaxed,
-                    );
-                    if change.is_ok() {
-                        trace::record(Event::Wake, self.id, switch::current_id());
-                        return queue::enqueue(Arc::clone(self), false);
-                    }
-                }
-                _ => return,
-            }
+        if self.parking.notify() {
+            trace::record(Event::Wake, self.id, switch::current_id());
+            queue::enqueue(Arc::clone(self), false);
         }
     }
 
@@ -318,7 +310,20 @@ impl Task {
 
     /// Whether it sleeps.
     pub fn is_parked(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == state::PARKED
+        self.parking.is_parked()
+    }
+
+    /// Bytes of its stack that were used, as far as the paint tells; 0 for one that was never
+    /// painted.
+    fn depth(&self) -> usize {
+        let (base, length) = self.stack;
+        let at = |index: usize| {
+            // SAFETY: inside the stack, which lives as long as the task; others may write there.
+            unsafe { (base.get() as *const u64).add(index).read_volatile() }
+        };
+        let words = length / 8;
+        let unused = (0..words).take_while(|&index| at(index) == PAINT).count();
+        if unused == 0 { 0 } else { (words - unused) * 8 }
     }
 
     pub(crate) fn take_entry(&self) -> Option<Entry> {
@@ -402,6 +407,9 @@ impl Drop for Task {
             return;
         }
         ALL.lock().remove(&self.id);
+        if PAINTING.load(Ordering::Relaxed) {
+            DEEPEST.fetch_max(self.depth(), Ordering::Relaxed);
+        }
         hal::stack_free(self.stack.0);
         let extension = self.extension.swap(core::ptr::null_mut(), Ordering::Acquire);
         if !extension.is_null() {

@@ -78,6 +78,7 @@ fn end_process(process: &Arc<Process>) {
     process.set_executable(None);
     if process.pid == 1 {
         // The guest is its first process.
+        crate::report::stacks();
         crate::syscall::report_counts();
         hal::exit(status.exit_code());
     }
