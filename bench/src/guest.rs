@@ -129,10 +129,11 @@ pub fn run(
         kernel: kernel.clone(),
         configuration: prepared.configuration(limits),
         root: Some(prepared.root.open()?),
-        streams: Streams { input: None, output: guest_output.into(), error },
+        streams: Streams { input: None, output: guest_output.into(), error, trace: None },
         gdb: None,
     };
-    let options = Options { timeout: Some(LONGEST), level: Level::Error, signals: None };
+    let options =
+        Options { timeout: Some(LONGEST), level: Level::Error, signals: None, is_raw: false };
     let reader = thread::spawn(move || {
         let mut text = Vec::new();
         let mut byte = [0];
