@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use common::{Ended, Place, providers};
 
@@ -72,11 +72,18 @@ fn a_signal_asks_what_the_guest_does_and_it_goes_on() {
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
         assert_eq!(line, "up\n");
-        signal(&child, 3);
         let mut error = BufReader::new(child.stderr.take().unwrap());
-        let mut text = String::new();
-        while !(text.contains("(sleep)") && text.contains("clock_nanosleep at ")) {
-            assert!(error.read_line(&mut text).unwrap() > 0, "{provider}: {text}");
+        // The child may still be on its way to where it sleeps: then it is asked again.
+        loop {
+            signal(&child, 3);
+            let mut line = String::new();
+            while !line.contains(" of process 2 (") {
+                line.clear();
+                assert!(error.read_line(&mut line).unwrap() > 0, "{provider}");
+            }
+            if line.contains("(sleep), in clock_nanosleep(") {
+                break;
+            }
         }
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"done\n").unwrap();
         let mut rest = String::new();
@@ -164,11 +171,69 @@ fn strace_names_what_it_shows() {
     Ended::from(refused.unwrap()).fails(125, &["/nowhere/trace", "No such file"]);
 }
 
+/// Whether there are QEMU and gdb; `cargo xtask test` says what is missing.
+fn has_debugger() -> bool {
+    providers().contains(&"qemu") && Command::new("gdb").arg("--version").output().is_ok()
+}
+
+/// Starts a guest that waits for a debugger: drupe, the rest of what it complains about, and the
+/// script for the debugger.
+fn debugged(place: &Place, arguments: &[&str]) -> (Child, BufReader<ChildStderr>, String) {
+    // A port that is free now; whoever takes it meanwhile makes the test fail, rarely.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut child = run(place, "qemu")
+        .args(["--gdb", &port.to_string()])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut error = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    let script = loop {
+        let mut line = String::new();
+        assert!(error.read_line(&mut line).unwrap() > 0, "{said}");
+        if let Some((_, script)) = line.trim_end().split_once("gdb -x ") {
+            break script.to_owned();
+        }
+        said.push_str(&line);
+    };
+    (child, error, script)
+}
+
+#[test]
+fn a_kernel_that_hangs_is_asked_in_a_way_that_it_cannot_hold_off() {
+    let place = Place::new();
+    if !has_debugger() {
+        return;
+    }
+    let arguments = ["--cpus", "2", "--timeout", "20", "/bin/busybox", "true"];
+    let (mut child, mut error, script) = debugged(&place, &arguments);
+    // Where the debugger stops, the kernel gets a jump to itself, with interrupts off.
+    let gdb = Command::new("gdb")
+        .args(["-batch", "-nx", "-x", &script, "-ex", "set language c"])
+        .args(["-ex", "set var *(unsigned short *)$pc = 0xfeeb", "-ex", "detach"])
+        .output()
+        .unwrap();
+    let mut text = String::new();
+    error.read_to_string(&mut text).unwrap();
+    let gdb = String::from_utf8_lossy(&gdb.stdout).into_owned();
+    for words in [
+        "vCPU 0 is in the kernel",
+        "vCPU 1 is in the kernel",
+        "drupe_program_loaded at ",
+        "trace of vCPU 0: the last ",
+        "(--timeout)",
+    ] {
+        assert!(text.contains(words), "no {words}: {text}\n{gdb}");
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(124));
+}
+
 #[test]
 fn a_debugger_finds_main_and_the_kernel() {
     let place = Place::new();
-    if !providers().contains(&"qemu") || Command::new("gdb").arg("--version").output().is_err() {
-        // `cargo xtask test` says what is missing.
+    if !has_debugger() {
         return;
     }
     place.file(
@@ -184,25 +249,8 @@ fn a_debugger_finds_main_and_the_kernel() {
         .unwrap();
     assert!(built.success());
     for machine in ["microvm", "q35"] {
-        // A port that is free now; whoever takes it meanwhile makes the test fail, rarely.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let port = port.to_string();
-        let mut child = run(&place, "qemu")
-            .args(["--machine", machine, "--timeout", "300", "--gdb", &port, "./program"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut error = BufReader::new(child.stderr.take().unwrap());
-        let mut said = String::new();
-        let script = loop {
-            let mut line = String::new();
-            assert!(error.read_line(&mut line).unwrap() > 0, "{said}");
-            said.push_str(&line);
-            if let Some((_, script)) = line.trim_end().split_once("gdb -x ") {
-                break script.to_owned();
-            }
-        };
+        let (mut child, _error, script) =
+            debugged(&place, &["--machine", machine, "--timeout", "300", "./program"]);
         let gdb = Command::new("gdb")
             .args(["-batch", "-nx", "-x", &script])
             .args(["-ex", "hbreak deep_inside", "-ex", "continue", "-ex", "backtrace"])

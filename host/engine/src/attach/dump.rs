@@ -52,13 +52,19 @@ impl Session {
     /// Asks the guest what it does.
     pub(super) fn ask(&mut self, instance: &Instance) {
         if self.dump.is_some() {
+            // The answer to the last question may say what is no longer so.
+            self.ask_again = true;
             return;
         }
         self.dump = Some(Expected::new(Step::Insist));
         if self.is_listening {
             self.control.queue(Kind::Dump, &[]);
-        } else {
+        } else if self.end.is_some() {
             self.insist(instance);
+        } else {
+            // What it cannot hold off is no way to treat a kernel that has only begun to start.
+            self.dump = None;
+            self.tell("drupe: the guest is starting");
         }
     }
 

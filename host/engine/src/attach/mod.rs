@@ -77,6 +77,7 @@ pub fn attach(mut instance: Instance, options: &Options<'_>) -> Result<End> {
         dump: None,
         alive: None,
         is_lost: false,
+        ask_again: false,
         is_listening: false,
         credit: 0,
         passed_signals: 0,
@@ -112,6 +113,8 @@ struct Session {
     alive: Option<Instant>,
     /// A process of the guest died.
     is_lost: bool,
+    /// Whether somebody asked while they were coming.
+    ask_again: bool,
     /// Whether the guest takes frames.
     is_listening: bool,
     /// Bytes of input that the guest has room for.
@@ -411,7 +414,12 @@ impl Session {
                 let text = symbols::backtrace(symbols, frame.addresses(), exact);
                 self.tell(&text);
             }
-            Kind::DumpEnd => self.dump = None,
+            Kind::DumpEnd => {
+                self.dump = None;
+                if std::mem::take(&mut self.ask_again) {
+                    self.ask(instance);
+                }
+            }
             Kind::Strace if instance.trace.is_some() => {
                 let text = format!("{}\n", frame.text());
                 let _ = instance.trace.as_ref().map(|file| write(file, text.as_bytes()));
