@@ -107,7 +107,9 @@ pub fn runner() -> Result<std::path::PathBuf> {
 /// A stage of `cargo xtask test`. `native`: every variant that can be built, against itself.
 /// A provider: the static variant, against native.
 pub fn stage(place: &'static str) -> Result<Counts> {
-    let selection = Selection::default();
+    // Emulated processors take their time.
+    let deadline = if place == "qemu" { 40 } else { Selection::default().deadline };
+    let selection = Selection { deadline, ..Selection::default() };
     if place != "native" {
         return provider(place, Variant::Static, &selection);
     }

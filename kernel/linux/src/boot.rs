@@ -147,7 +147,8 @@ fn make_devices(context: &Context<'_>) {
 fn try_start(configuration: Configuration) -> Result<(), Refusal> {
     let root = root_file_system(&configuration)?;
     file::set_memory_files(new_tmpfs(0o700));
-    let namespace = Namespace::new(Superblock::new(root, 1), MountFlags::NONE, None);
+    let listener = Arc::new(file::Listener);
+    let namespace = Namespace::new(Superblock::new(root, 1), MountFlags::NONE, Some(listener));
     let context = Arc::new(FileContext::new(namespace));
     let privileged = Identity::of(0, 0).checks;
     // Nothing that the system makes is subject to a umask.
@@ -226,6 +227,7 @@ fn try_start(configuration: Configuration) -> Result<(), Refusal> {
         memory,
         name,
         identity,
+        policy: Default::default(),
         signals: ThreadSignals::new(0),
         clear_on_exit: 0,
     };

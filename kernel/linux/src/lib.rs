@@ -16,6 +16,7 @@
 extern crate alloc;
 
 mod abi;
+mod administration;
 mod boot;
 mod control;
 mod dump;
@@ -24,6 +25,7 @@ mod exec;
 mod file;
 mod frames;
 mod futex;
+mod ipc;
 mod memory;
 mod notifier;
 mod process;

@@ -8,6 +8,7 @@ use errno::Errno;
 use crate::abi::SECOND;
 use crate::error::{Result, fail};
 use crate::thread::Thread;
+use crate::user::Sink;
 use crate::{random, user};
 
 /// The release that programs are told: the oldest one that has what is here.
@@ -15,6 +16,16 @@ pub const RELEASE: &str = "6.1.0-drupe";
 
 /// The version of that release, as `uname(2)` shows it.
 pub const VERSION: &str = "#1 SMP drupe";
+
+const fn name_bytes(text: &[u8]) -> [u8; 64] {
+    let mut bytes = [0; 64];
+    let mut at = 0;
+    while at < text.len() {
+        bytes[at] = text[at];
+        at += 1;
+    }
+    bytes
+}
 
 /// The host name.
 static HOST_NAME: lock::SpinLock<[u8; 64]> = lock::SpinLock::new(crate::rank::PROCESS, [0; 64]);
@@ -25,6 +36,18 @@ pub fn set_host_name(name: &[u8]) {
     let length = name.len().min(64);
     bytes[..length].copy_from_slice(&name[..length]);
     *HOST_NAME.lock() = bytes;
+}
+
+/// The domain name (of NIS, which hardly anybody uses).
+static DOMAIN_NAME: lock::SpinLock<[u8; 64]> =
+    lock::SpinLock::new(crate::rank::PROCESS, name_bytes(b"(none)"));
+
+/// Sets the domain name; what is too long is cut.
+pub fn set_domain_name(name: &[u8]) {
+    let mut bytes = [0; 64];
+    let length = name.len().min(64);
+    bytes[..length].copy_from_slice(&name[..length]);
+    *DOMAIN_NAME.lock() = bytes;
 }
 
 /// The host name.
@@ -38,9 +61,9 @@ pub fn host_name() -> Vec<u8> {
 pub fn uname(_thread: &Thread, [to, ..]: [u64; 6]) -> Result {
     const FIELD: usize = 65;
     let mut bytes = [0; 6 * FIELD];
-    let host = host_name();
+    let (host, domain) = (host_name(), *DOMAIN_NAME.lock());
     let fields: [&[u8]; 6] =
-        [b"Linux", &host, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", b"(none)"];
+        [b"Linux", &host, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", &domain];
     for (field, text) in bytes.chunks_mut(FIELD).zip(fields) {
         field[..text.len()].copy_from_slice(text);
     }
@@ -78,14 +101,19 @@ pub fn getrandom(_thread: &Thread, [buffer, length, options, ..]: [u64; 6]) -> R
     if options & !7 != 0 || options & INSECURE_AND_RANDOM == INSECURE_AND_RANDOM {
         return fail(Errno::EINVAL);
     }
-    let length = length.min(user::MAX_TRANSFER);
+    let mut to = user::Buffer::new(buffer, length);
     let mut done = 0;
     let mut chunk = [0; 256];
-    while done < length {
-        let count = chunk.len().min((length - done) as usize);
+    while !to.is_done() {
+        let count = chunk.len().min(to.left() as usize);
         random::fill(&mut chunk[..count]);
-        match user::write_bytes(buffer + done, &chunk[..count]) {
-            Ok(()) => done += count as u64,
+        match to.put(&chunk[..count]) {
+            Ok(moved) => {
+                done += moved as u64;
+                if moved < count {
+                    break;
+                }
+            }
             Err(error) if done == 0 => return Err(error),
             Err(_) => break,
         }
@@ -192,7 +220,7 @@ pub fn prctl(thread: &Thread, [option, first, second, third, fourth, _]: [u64; 6
 
 /// `membarrier(2)`: every switch and every return to a program is a full barrier here, and those
 /// that run are made to pass one.
-pub fn membarrier(_thread: &Thread, [command, flags, ..]: [u64; 6]) -> Result {
+pub fn membarrier(thread: &Thread, [command, flags, ..]: [u64; 6]) -> Result {
     const QUERY: i32 = 0;
     const GLOBAL: i32 = 1;
     const REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
@@ -202,7 +230,13 @@ pub fn membarrier(_thread: &Thread, [command, flags, ..]: [u64; 6]) -> Result {
     }
     match command as i32 {
         QUERY => Ok((GLOBAL | REGISTER_PRIVATE_EXPEDITED | PRIVATE_EXPEDITED) as u64),
-        REGISTER_PRIVATE_EXPEDITED => Ok(0),
+        REGISTER_PRIVATE_EXPEDITED => {
+            thread.process.registered_barriers.store(true, Ordering::Relaxed);
+            Ok(0)
+        }
+        PRIVATE_EXPEDITED if !thread.process.registered_barriers.load(Ordering::Relaxed) => {
+            fail(Errno::EPERM)
+        }
         GLOBAL | PRIVATE_EXPEDITED => {
             hal::barrier_all();
             Ok(0)

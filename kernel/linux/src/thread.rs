@@ -43,8 +43,6 @@ pub struct Thread {
     pub dying: AtomicBool,
     /// Something is to be done before the program runs on: signals, or its end.
     pub attention: AtomicBool,
-    /// Runs of user mode that were interrupted, and sleeps: for `getrusage(2)`.
-    pub switches: [AtomicU32; 2],
     /// Scheduling policy and priorities.
     pub policy: crate::process::Policy,
     /// The wake-up that `vfork(2)` waits for.
@@ -81,6 +79,7 @@ pub struct NewThread {
     pub memory: Arc<Memory>,
     pub name: [u8; 16],
     pub identity: Arc<Identity>,
+    pub policy: crate::process::Policy,
     pub signals: ThreadSignals,
     pub clear_on_exit: u64,
 }
@@ -89,6 +88,7 @@ impl Thread {
     /// Makes a thread with the given registers, without starting it. `None`: no memory.
     pub fn create(new: NewThread, registers: UserContext) -> Option<(Arc<Self>, Arc<Task>)> {
         let space = Arc::clone(&new.memory.space);
+        let memory = Arc::clone(&new.memory);
         let thread = Arc::new(Self {
             tid: AtomicU32::new(new.tid),
             process: new.process,
@@ -106,8 +106,7 @@ impl Thread {
             robust_list: AtomicU64::new(0),
             dying: AtomicBool::new(false),
             attention: AtomicBool::new(false),
-            policy: Default::default(),
-            switches: [const { AtomicU32::new(0) }; 2],
+            policy: new.policy,
             vfork_done: SpinLock::new(rank::PROCESS, None),
         });
         let extension = Box::new(Arc::clone(&thread));
@@ -116,6 +115,7 @@ impl Thread {
                 run(thread);
             }
         })?;
+        memory.join();
         *thread.task.lock() = Some(Arc::clone(&task));
         thread.process.add_thread(Arc::clone(&thread));
         Some((thread, task))
@@ -179,7 +179,9 @@ impl Thread {
     /// Replaces its memory by new memory, which becomes active; for `execve(2)`.
     pub fn replace_memory(&self, memory: Arc<Memory>) {
         let space = Arc::clone(&memory.space);
+        memory.join();
         let old = core::mem::replace(&mut *self.memory.lock(), memory);
+        old.leave();
         sched::set_space(Some(space));
         drop(old);
     }

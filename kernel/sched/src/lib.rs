@@ -29,7 +29,7 @@ mod wait;
 pub use device::on_device_event;
 pub use idle::start;
 pub use mutex::{Mutex, MutexGuard};
-pub use switch::{exit, move_away, park, park_until, preempt, run_user, yield_now};
+pub use switch::{exit, move_away, park, park_until, preempt, run_user, switch_count, yield_now};
 pub use task::{
     ContextGuard, Extension, Task, all, context, current, deepest_stack, measure_stacks, set_space,
     spawn, spawn_user, try_each,

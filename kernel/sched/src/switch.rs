@@ -35,6 +35,8 @@ struct Cpu {
     previous: UnsafeCell<Option<(Arc<Task>, After)>>,
     /// When the running task got the vCPU.
     since: AtomicU64,
+    /// Switches so far.
+    switches: AtomicU64,
     /// Identity of the running task, for other vCPUs.
     current_id: AtomicU64,
 }
@@ -47,6 +49,7 @@ static CPUS: PerCpu<Cpu> = per_cpu!(Cpu {
     idle: UnsafeCell::new(None),
     previous: UnsafeCell::new(None),
     since: AtomicU64::new(0),
+    switches: AtomicU64::new(0),
     current_id: AtomicU64::new(0),
 });
 
@@ -71,6 +74,11 @@ pub(crate) fn current_id() -> u64 {
 /// Whether a task runs on a vCPU right now.
 pub(crate) fn runs_on(task: &Task, vcpu: usize) -> bool {
     CPUS.of(vcpu).current_id.load(Ordering::SeqCst) == task.id
+}
+
+/// Switches between tasks so far, on all vCPUs.
+pub fn switch_count() -> u64 {
+    (0..hal::vcpu_count()).map(|vcpu| CPUS.of(vcpu).switches.load(Ordering::Relaxed)).sum()
 }
 
 /// Nanoseconds of the task's present run; 0 when it does not run.
@@ -158,6 +166,7 @@ fn switch_to(next: Arc<Task>, after: After) {
         current.save_context();
         let ran = now.saturating_sub(cpu.since.load(Ordering::Relaxed));
         current.ran.fetch_add(ran, Ordering::Relaxed);
+        current.switches[usize::from(after != After::Park)].fetch_add(1, Ordering::Relaxed);
         let burst = current.burst.load(Ordering::Relaxed);
         current.burst.store((burst * 3 + ran) / 4, Ordering::Relaxed);
         (current.stack_pointer.get(), next.stack_pointer.get())
@@ -165,6 +174,7 @@ fn switch_to(next: Arc<Task>, after: After) {
     next.vcpu.store(hal::vcpu_current(), Ordering::Release);
     cpu.current_id.store(next.id, Ordering::SeqCst);
     cpu.since.store(now, Ordering::Relaxed);
+    cpu.switches.fetch_add(1, Ordering::Relaxed);
     // SAFETY: this vCPU's; `next` came from a queue, so nobody else runs it, and its registers
     // are saved, since only `finish` puts a task where it can be found.
     unsafe {

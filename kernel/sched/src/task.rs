@@ -43,6 +43,8 @@ pub struct Task {
     pub(crate) vcpu: AtomicUsize,
     /// Nanoseconds that it has run, up to its last switch.
     pub(crate) ran: AtomicU64,
+    /// Switches away from it: because it slept, because it had to.
+    pub(crate) switches: [AtomicU64; 2],
     /// Mean length of its recent runs in nanoseconds.
     pub(crate) burst: AtomicU64,
     entry: SpinLock<Option<Entry>>,
@@ -214,6 +216,7 @@ impl Task {
             affinity: AtomicU64::new(u64::MAX),
             vcpu: AtomicUsize::new(hal::vcpu_current()),
             ran: AtomicU64::new(0),
+            switches: [const { AtomicU64::new(0) }; 2],
             burst: AtomicU64::new(1_000_000),
             entry: SpinLock::new(rank::SPACE, Some(entry)),
             context: context.map(UnsafeCell::new),
@@ -243,6 +246,7 @@ impl Task {
             affinity: AtomicU64::new(1 << hal::vcpu_current()),
             vcpu: AtomicUsize::new(hal::vcpu_current()),
             ran: AtomicU64::new(0),
+            switches: [const { AtomicU64::new(0) }; 2],
             burst: AtomicU64::new(0),
             entry: SpinLock::new(rank::SPACE, None),
             context: None,
@@ -306,6 +310,11 @@ impl Task {
     /// Nanoseconds that it has run, its present run included.
     pub fn ran(&self) -> u64 {
         self.ran.load(Ordering::Relaxed) + switch::present_run(self)
+    }
+
+    /// How often another ran after it: because it slept, and because it had to.
+    pub fn switches(&self) -> [u64; 2] {
+        [0, 1].map(|kind| self.switches[kind].load(Ordering::Relaxed))
     }
 
     /// Whether it sleeps.

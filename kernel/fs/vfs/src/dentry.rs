@@ -95,7 +95,7 @@ impl Dentry {
     }
 
     /// Parent, name, and whether the name was removed, all of the same moment.
-    pub(crate) fn place(&self) -> (Option<Arc<Dentry>>, Arc<[u8]>, bool) {
+    pub fn place(&self) -> (Option<Arc<Dentry>>, Arc<[u8]>, bool) {
         let Place { parent, name, deleted } = self.place.lock().clone();
         (parent, name, deleted)
     }

@@ -24,6 +24,8 @@ pub enum EventKind {
     },
     /// Attributes changed.
     Attributes,
+    /// The inode got or lost a name, but is not gone.
+    LinksChanged,
     /// Data changed through the path (truncation). Reads, writes, opening and closing are
     /// reported by whoever does them.
     Modified,
@@ -37,6 +39,8 @@ pub struct Event<'a> {
     pub kind: EventKind,
     /// The inode that it happened to.
     pub inode: &'a Arc<dyn Inode>,
+    /// The name that the file was found by, where that matters.
+    pub dentry: Option<&'a Arc<Dentry>>,
     /// The directory and the name in it, where names are concerned.
     pub name: Option<(&'a Arc<Dentry>, &'a [u8])>,
 }

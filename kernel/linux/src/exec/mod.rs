@@ -222,6 +222,7 @@ fn forget_old_program(thread: &Thread, prepared: &Prepared) {
     thread.set_name(prepared.short_name());
     process.set_executable(Some(prepared.executable()));
     process.has_executed.store(true, Ordering::Relaxed);
+    process.registered_barriers.store(false, Ordering::Relaxed);
     thread.unshare_files();
     thread.files().close_on_exec();
     process.signals.reset_handlers();

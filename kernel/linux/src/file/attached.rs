@@ -6,6 +6,8 @@ use lock::SpinLock;
 use sched::WaitQueue;
 use vfs::{FileLocks, Inode};
 
+use super::inotify::Watches;
+use crate::memory::mappers::Mappers;
 use crate::rank;
 
 /// Locks of a file, and the order of its writes.
@@ -16,6 +18,10 @@ pub struct Attached {
     pub whole: SpinLock<FileLocks>,
     /// Who waits for a lock.
     pub unlocked: WaitQueue,
+    /// Whose memory shows it.
+    pub mappers: Mappers,
+    /// Who wants to hear of it.
+    pub watches: Watches,
     /// Held by a write, so that writes are whole and find the end of the file where it is.
     pub writing: sched::Mutex<()>,
 }
@@ -26,6 +32,8 @@ impl Default for Attached {
             records: SpinLock::new(rank::FILE, FileLocks::new()),
             whole: SpinLock::new(rank::FILE, FileLocks::new()),
             unlocked: WaitQueue::new(),
+            mappers: Mappers::default(),
+            watches: Watches::default(),
             writing: sched::Mutex::new(()),
         }
     }

@@ -99,10 +99,16 @@ pub fn preadv2(
     thread: &Thread,
     [descriptor, array, count, offset, _, options]: [u64; 6],
 ) -> Result {
-    if options & !(HARMLESS | 8) != 0 {
+    const NO_WAIT: u64 = 8;
+    if options & !(HARMLESS | NO_WAIT) != 0 {
         return fail(Errno::EOPNOTSUPP);
     }
     if offset == u64::MAX {
+        let file = thread.files().get(descriptor)?;
+        if options & NO_WAIT != 0 && file.may_read() && !file.file.is_seekable() {
+            let mut buffer = Buffer::from_array(array, count)?;
+            return file.file.read(&file, &mut buffer, 0).map(|count| count as u64);
+        }
         return readv(thread, [descriptor, array, count, 0, 0, 0]);
     }
     preadv(thread, [descriptor, array, count, offset, 0, 0])

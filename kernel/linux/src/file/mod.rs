@@ -12,9 +12,11 @@ mod device;
 mod directory;
 mod epoll;
 mod eventfd;
+mod inotify;
 mod input_output;
 mod locks;
 mod memory_file;
+mod mount;
 mod names;
 mod open;
 mod pipe;
@@ -39,15 +41,18 @@ use errno::Errno;
 use vfs::Location;
 
 pub use anonymous::{place_of_unnamed, reopen};
+pub use attached::{Attached, attached};
 pub use attributes::*;
 pub use context::FileContext;
 pub use device::open_device;
 pub use directory::*;
 pub use epoll::*;
 pub use eventfd::{eventfd, eventfd2};
+pub use inotify::{Listener, inotify_add_watch, inotify_init, inotify_init1, inotify_rm_watch};
 pub use input_output::*;
 pub use locks::flock;
 pub use memory_file::{memfd_create, memory_file, memory_file_of, set_memory_files};
+pub use mount::{mount, umount2};
 pub use names::*;
 pub use open::*;
 pub use pipe::{PipeEnd, open_fifo, pipe, pipe_to_program, pipe2};
@@ -314,6 +319,7 @@ impl OpenFile {
             let mut position = self.position.lock();
             let count = self.file.read(self, to, *position)?;
             *position += count as u64;
+            self.happened(inotify::mask::ACCESS, count);
             return Ok(count);
         }
         let deadline = self.file.deadline(false);
@@ -336,6 +342,7 @@ impl OpenFile {
             *position = self.end_to_append().unwrap_or(*position);
             let count = self.file.write(self, from, *position)?;
             *position += count as u64;
+            self.happened(inotify::mask::MODIFY, count);
             return Ok(count);
         }
         // A blocking write of a stream ends when all is written.
@@ -364,7 +371,9 @@ impl OpenFile {
             return fail(Errno::ESPIPE);
         }
         check_end(position, to.room())?;
-        self.file.read(self, to, position)
+        let count = self.file.read(self, to, position)?;
+        self.happened(inotify::mask::ACCESS, count);
+        Ok(count)
     }
 
     /// `pwrite(2)`.
@@ -377,7 +386,9 @@ impl OpenFile {
         }
         check_end(position, from.left())?;
         let _order = self.file.write_order().map(sched::Mutex::lock);
-        self.file.write(self, from, self.end_to_append().unwrap_or(position))
+        let count = self.file.write(self, from, self.end_to_append().unwrap_or(position))?;
+        self.happened(inotify::mask::MODIFY, count);
+        Ok(count)
     }
 
     /// Writes at the end, whatever the flags say (`RWF_APPEND`); `moves`: the position goes there.
@@ -392,10 +403,20 @@ impl OpenFile {
         let _order = self.file.write_order().map(sched::Mutex::lock);
         let end = location.inode().size();
         let count = self.file.write(self, from, end)?;
+        self.happened(inotify::mask::MODIFY, count);
         if moves {
             *position = end + count as u64;
         }
         Ok(count)
+    }
+
+    /// Tells whoever watches the file that bytes were read or written.
+    fn happened(&self, what: u32, count: usize) {
+        if count > 0
+            && let Some(location) = &self.location
+        {
+            inotify::happened(location, what);
+        }
     }
 
     /// Where a write goes that appends.
@@ -424,6 +445,14 @@ fn check_end(position: u64, length: u64) -> Result<()> {
 impl Drop for OpenFile {
     fn drop(&mut self) {
         locks::description_closed(self);
+        if let Some(location) = self.location.as_ref().filter(|_| !self.is_path()) {
+            let what = if self.may_write() {
+                inotify::mask::CLOSE_WRITE
+            } else {
+                inotify::mask::CLOSE_NOWRITE
+            };
+            inotify::happened(location, what);
+        }
         let file = Arc::clone(&self.file);
         file.closed(self);
     }

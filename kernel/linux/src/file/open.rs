@@ -113,7 +113,13 @@ fn open_at(
     const OF_PLACES: u32 = flags::PATH | flags::DIRECTORY | flags::NOFOLLOW;
     let kept =
         if options & flags::PATH != 0 { options & OF_PLACES } else { options | flags::LARGEFILE };
+    if options & flags::TRUNC != 0 && !opened.created && opened.write.is_some() {
+        super::size::cut_off(thread, opened.location.inode());
+    }
     let file = file_of(thread, opened, kept)?;
+    if let Some(location) = file.location.as_ref().filter(|_| !file.is_path()) {
+        super::inotify::happened(location, super::inotify::mask::OPEN);
+    }
     thread.add_file(file, options & flags::CLOEXEC != 0)
 }
 

@@ -8,6 +8,7 @@ use vfs::{Allocate, Final, Inode, Kind, Location, Resolve};
 use super::OpenFile;
 use super::regular::MAX_OFFSET;
 use crate::error::{Result, fail};
+use crate::memory::mappers;
 use crate::process::Resource;
 use crate::signal::{self, Info, number::SIGXFSZ};
 use crate::thread::Thread;
@@ -42,8 +43,14 @@ pub fn truncate(thread: &Thread, [path, size, ..]: [u64; 6]) -> Result {
             check_growth(thread, &**location.inode(), size)?;
         }
         context.truncate(&location, size)?;
+        cut_off(thread, location.inode());
         Ok(0)
     })
+}
+
+/// Mappings do not show what a file no longer has.
+pub fn cut_off(thread: &Thread, inode: &Arc<dyn Inode>) {
+    mappers::forget_pages(thread, inode, inode.size(), u64::MAX, true);
 }
 
 /// The regular file behind an open one.
@@ -62,6 +69,7 @@ pub fn ftruncate(thread: &Thread, [descriptor, size, ..]: [u64; 6]) -> Result {
     };
     check_growth(thread, &**location.inode(), size)?;
     thread.with_context(|context| context.truncate_open(location, size))?;
+    cut_off(thread, location.inode());
     Ok(0)
 }
 
@@ -101,6 +109,9 @@ pub fn fallocate(thread: &Thread, [descriptor, options, offset, length, ..]: [u6
     while start < end {
         let next = end.min(start + STEP);
         location.inode().allocate(how, start, next, time::timestamp())?;
+        if how == Allocate::PunchHole {
+            mappers::forget_pages(thread, location.inode(), start, next, false);
+        }
         start = next;
         sched::preempt();
         if start < end && thread.is_interrupted() {

@@ -250,7 +250,10 @@ pub fn faccessat2(thread: &Thread, [directory, path, mode, options, ..]: [u64; 6
             wanted = wanted.and(access);
         }
     }
-    thread.with_context(|context| context.check(&location, wanted))?;
+    let identity = thread.identity();
+    let real = identity.real_checks();
+    let who = if options & AT_EACCESS != 0 { &identity.checks } else { &real };
+    thread.context().with(who, |context| context.check(&location, wanted))?;
     Ok(0)
 }
 

@@ -6,9 +6,11 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use errno::Errno;
 use lock::SpinLock;
+use vfs::seals;
 
 use super::{OpenFile, flags, locks};
 use crate::error::{Result, fail};
+use crate::memory::mappers;
 use crate::process::Resource;
 use crate::rank;
 use crate::thread::Thread;
@@ -361,6 +363,10 @@ pub fn fcntl(thread: &Thread, [descriptor, command, argument, ..]: [u64; 6]) -> 
             }
             if !file.may_write() {
                 return fail(Errno::EPERM);
+            }
+            let writes = argument as u32 & (seals::WRITE | seals::FUTURE_WRITE) == seals::WRITE;
+            if writes && mappers::can_be_stored_to(&mapped.inode) {
+                return fail(Errno::EBUSY);
             }
             mapped.inode.add_seals(argument as u32)?;
             Ok(0)

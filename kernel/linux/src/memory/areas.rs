@@ -41,10 +41,24 @@ pub struct Area {
     pub content: Content,
     /// What `/proc/self/maps` calls it when no file is behind it.
     pub label: &'static str,
-    /// Not copied by fork (`MADV_DONTFORK`).
-    pub dont_fork: bool,
-    /// Locked (`mlock`), for the statistics.
+    /// What a forked process gets of it.
+    pub on_fork: OnFork,
+    /// It grows when the page below is touched (`MAP_GROWSDOWN`).
+    pub grows_down: bool,
+    /// Locked (`mlock`).
     pub locked: bool,
+}
+
+/// What a forked process gets of an area.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFork {
+    /// A copy.
+    #[default]
+    Copy,
+    /// Zeros (`MADV_WIPEONFORK`).
+    Wipe,
+    /// Nothing (`MADV_DONTFORK`).
+    Leave,
 }
 
 impl Area {
@@ -62,7 +76,9 @@ impl Area {
         self.protection == next.protection
             && self.shared == next.shared
             && self.label == next.label
-            && self.dont_fork == next.dont_fork
+            && self.on_fork == next.on_fork
+            && self.grows_down == next.grows_down
+            && self.may_write == next.may_write
             && self.locked == next.locked
             && matches!((&self.content, &next.content), (Content::Anonymous, Content::Anonymous))
             && self.end > start
@@ -83,9 +99,31 @@ impl Areas {
         Self { map: BTreeMap::new(), total: 0 }
     }
 
-    /// A copy for a forked process.
+    /// A copy for a forked process, which locks nothing.
     pub fn duplicate(&self) -> Self {
-        Self { map: self.map.clone(), total: self.total }
+        let mut copy = Self::new();
+        for (start, area) in self.iter().filter(|(_, area)| area.on_fork != OnFork::Leave) {
+            copy.total += area.end - start;
+            copy.map.insert(start, Area { locked: false, ..area.clone() });
+        }
+        copy
+    }
+
+    /// The first area above an address where none is.
+    pub fn above(&self, address: u64) -> Option<(u64, &Area)> {
+        self.map.range(address..).next().map(|(&start, area)| (start, area))
+    }
+
+    /// Bytes that are locked.
+    pub fn locked(&self) -> u64 {
+        let locked = self.iter().filter(|(_, area)| area.locked);
+        locked.map(|(start, area)| area.end - start).sum()
+    }
+
+    /// Bytes of a range that are locked.
+    pub fn locked_in(&self, range: Range) -> u64 {
+        let locked = self.overlapping(range).filter(|(_, area)| area.locked);
+        locked.map(|(start, area)| area.end.min(range.end) - start.max(range.start)).sum()
     }
 
     /// Bytes of all areas.

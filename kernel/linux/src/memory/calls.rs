@@ -7,9 +7,9 @@ use errno::Errno;
 use hal::{Backing, PAGE_SIZE, Protection, Range};
 use vfs::{Kind, seals};
 
-use super::areas::{Area, Areas, Content};
+use super::areas::{Area, Areas, Content, OnFork};
 use super::place::{self, is_usable};
-use super::{Mapped, Memory, map_content, page_up};
+use super::{Mapped, Memory, lock, map_content, mappers, page_up};
 use crate::error::{Result, fail};
 use crate::thread::Thread;
 
@@ -24,6 +24,8 @@ const MAP_SHARED_VALIDATE: u64 = 3;
 const MAP_FIXED: u64 = 0x10;
 const MAP_ANONYMOUS: u64 = 0x20;
 const MAP_32BIT: u64 = 0x40;
+const MAP_GROWSDOWN: u64 = 0x100;
+const MAP_LOCKED: u64 = 0x2000;
 const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
 
 /// The most areas of a process, as Linux's default.
@@ -38,7 +40,7 @@ pub fn protection(bits: u64) -> Protection {
     }
 }
 
-fn range_of(address: u64, length: u64) -> Result<Range> {
+pub fn range_of(address: u64, length: u64) -> Result<Range> {
     let length = page_up(length);
     match address.checked_add(length) {
         Some(end) if length > 0 => Ok(Range { start: address, end }),
@@ -70,6 +72,7 @@ impl Memory {
                 if !removed.is_empty() {
                     hal::space_unmap(range)?;
                 }
+                mappers::add(&self.own, &*file.inode);
                 let extents = map_content(range, &file.inode, offset, shared, protection)?;
                 Content::File { file, offset, extents: Arc::new(sched::Mutex::new(extents)) }
             }
@@ -83,8 +86,9 @@ impl Memory {
             may_write: true,
             content,
             label,
-            dont_fork: false,
-            locked: false,
+            on_fork: OnFork::Copy,
+            grows_down: false,
+            locked: self.locks_future.load(Ordering::Relaxed),
         };
         areas.insert(range.start, area);
         Ok(())
@@ -176,9 +180,16 @@ pub fn mmap(
     if thread.process.limits.address_space() < areas.total().saturating_add(length) {
         return fail(Errno::ENOMEM);
     }
+    let asked = flags & MAP_LOCKED != 0;
+    let locked = lock::check_new(thread, &memory, areas.locked(), length, asked)?;
+    let grows_down = flags & MAP_GROWSDOWN != 0 && content.is_none();
     memory.map_at(&mut areas, range, protection, shared, content, "")?;
-    if !may_write {
-        areas.update(range, |area| area.may_write = false);
+    if !may_write || locked || grows_down {
+        areas.update(range, |area| {
+            area.may_write = may_write;
+            area.locked = locked;
+            area.grows_down = grows_down;
+        });
     }
     Ok(range.start)
 }
@@ -290,6 +301,11 @@ pub fn brk(thread: &Thread, [wanted, ..]: [u64; 6]) -> Result {
     }
     let (old, new) = (page_up(current), page_up(wanted));
     if new > old {
+        let length = new - old;
+        let locked = lock::check_new(thread, &memory, areas.locked(), length, false);
+        if areas.total() + length > thread.process.limits.address_space() || locked.is_err() {
+            return Ok(current);
+        }
         let range = Range { start: old, end: new };
         if !is_usable(range) || areas.overlapping(range).next().is_some() {
             return Ok(current);
@@ -422,50 +438,6 @@ fn move_area(
     Ok(new.start)
 }
 
-/// `madvise(2)`.
-pub fn madvise(thread: &Thread, [address, length, advice, ..]: [u64; 6]) -> Result {
-    const DONTNEED: u64 = 4;
-    const FREE: u64 = 8;
-    const REMOVE: u64 = 9;
-    const DONTFORK: u64 = 10;
-    const DOFORK: u64 = 11;
-    const DONTNEED_LOCKED: u64 = 24;
-    if !address.is_multiple_of(PAGE_SIZE) {
-        return fail(Errno::EINVAL);
-    }
-    // Advice that changes nothing a program can see: sequential, random, willneed, huge pages,
-    // same-page merging, dumping, populating.
-    let harmless = matches!(advice, 0..=3 | 12..=17 | 20..=23 | 25);
-    let known = matches!(advice, DONTNEED | FREE | REMOVE | DONTFORK | DOFORK | DONTNEED_LOCKED);
-    if !harmless && !known {
-        return fail(Errno::EINVAL);
-    }
-    if length == 0 {
-        return Ok(0);
-    }
-    let range = range_of(address, length)?;
-    let memory = thread.memory();
-    let mut areas = memory.areas.lock();
-    let whole = areas.covers(range);
-    match advice {
-        DONTNEED | FREE | DONTNEED_LOCKED => {
-            let parts: alloc::vec::Vec<_> = areas
-                .overlapping(range)
-                .map(|(start, area)| (start.max(range.start), area.end.min(range.end), area.shared))
-                .collect();
-            for (start, end, shared) in parts {
-                if !shared {
-                    hal::space_discard(Range { start, end })?;
-                }
-            }
-        }
-        DONTFORK | DOFORK => areas.update(range, |area| area.dont_fork = advice == DONTFORK),
-        REMOVE => return fail(Errno::EINVAL),
-        _ => {}
-    }
-    if whole { Ok(0) } else { fail(Errno::ENOMEM) }
-}
-
 /// `msync(2)`: shared mappings are the files' own pages, so there is nothing to write back.
 pub fn msync(thread: &Thread, [address, length, flags, ..]: [u64; 6]) -> Result {
     const ASYNC_AND_SYNC: u64 = 5;
@@ -480,7 +452,12 @@ pub fn msync(thread: &Thread, [address, length, flags, ..]: [u64; 6]) -> Result 
     }
     let range = range_of(address, length).map_err(|_| Errno::ENOMEM)?;
     let memory = thread.memory();
-    if memory.areas.lock().covers(range) { Ok(0) } else { fail(Errno::ENOMEM) }
+    let areas = memory.areas.lock();
+    const INVALIDATE: u64 = 2;
+    if flags & INVALIDATE != 0 && areas.locked_in(range) > 0 {
+        return fail(Errno::EBUSY);
+    }
+    if areas.covers(range) { Ok(0) } else { fail(Errno::ENOMEM) }
 }
 
 /// `mincore(2)`: all that is mapped counts as resident.
@@ -504,41 +481,5 @@ pub fn mincore(thread: &Thread, [address, length, vector, ..]: [u64; 6]) -> Resu
         position += count as u64;
         left -= count;
     }
-    Ok(0)
-}
-
-fn set_locked(thread: &Thread, address: u64, length: u64, locked: bool) -> Result {
-    let start = super::page_down(address);
-    let end = page_up(address.checked_add(length).ok_or(Errno::EINVAL)?);
-    if start == end {
-        return Ok(0);
-    }
-    let range = Range { start, end };
-    let memory = thread.memory();
-    let mut areas = memory.areas.lock();
-    if !areas.covers(range) {
-        return fail(Errno::ENOMEM);
-    }
-    areas.update(range, |area| area.locked = locked);
-    Ok(0)
-}
-
-/// `mlock(2)`: nothing is ever swapped, so only the statistics change.
-pub fn mlock(thread: &Thread, [address, length, ..]: [u64; 6]) -> Result {
-    set_locked(thread, address, length, true)
-}
-
-/// `munlock(2)`.
-pub fn munlock(thread: &Thread, [address, length, ..]: [u64; 6]) -> Result {
-    set_locked(thread, address, length, false)
-}
-
-/// `mlockall(2)`.
-pub fn mlockall(_thread: &Thread, [flags, ..]: [u64; 6]) -> Result {
-    if flags == 0 || flags & !7 != 0 { fail(Errno::EINVAL) } else { Ok(0) }
-}
-
-/// `munlockall(2)`.
-pub fn munlockall(_thread: &Thread, _arguments: [u64; 6]) -> Result {
     Ok(0)
 }

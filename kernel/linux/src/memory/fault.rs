@@ -2,8 +2,10 @@
 
 use hal::{Access, Cause, PAGE_SIZE, Range, UserFault};
 
-use super::areas::{Area, Content};
+use super::areas::{Area, Areas, Content};
 use super::{Memory, fill_content, map_content, page_down, page_up};
+use crate::process::Resource;
+use crate::thread::with_current;
 
 /// Bytes of a shared mapping's hole that are filled at once.
 const FILLED_AT_ONCE: u64 = 32 * PAGE_SIZE;
@@ -28,7 +30,10 @@ pub fn resolve(memory: &Memory, address: u64, access: Access, cause: Cause) -> F
     if cause == Cause::NoMemory {
         return Fault::NoMemory;
     }
-    let areas = memory.areas.lock();
+    let mut areas = memory.areas.lock();
+    if areas.find(address).is_none() && !grow_down(memory, &mut areas, address) {
+        return Fault::Unmapped;
+    }
     let Some((start, area)) = areas.find(address) else { return Fault::Unmapped };
     let protection = area.protection;
     let allowed = match access {
@@ -70,7 +75,8 @@ fn show_page(start: u64, area: &Area, address: u64) -> Option<Fault> {
         };
         fill_content(range, &file.inode, offset + (range.start - start), area.protection)
     } else {
-        let range = Range { start: page, end: area.end };
+        // Behind the page, private copies may be.
+        let range = Range { start: page, end: page + PAGE_SIZE };
         map_content(range, &file.inode, offset + (page - start), false, area.protection)
     };
     Some(match shown {
@@ -80,4 +86,24 @@ fn show_page(start: u64, area: &Area, address: u64) -> Option<Fault> {
         }
         Err(_) => Fault::NoMemory,
     })
+}
+
+/// Lets the area above an address grow down to it, if it does that.
+fn grow_down(memory: &Memory, areas: &mut Areas, address: u64) -> bool {
+    /// Bytes that stay free below it.
+    const GAP: u64 = 256 * PAGE_SIZE;
+    let start = page_down(address);
+    let Some((old_start, area)) = areas.above(address) else { return false };
+    let (grown, protection) = (Range { start, end: old_start }, area.protection);
+    let limit = with_current(|thread| thread.process.limits.soft(Resource::Stack));
+    let fits = area.end - start <= limit.unwrap_or(0);
+    let below = Range { start: start.saturating_sub(GAP), end: start };
+    if !area.grows_down || !fits || areas.overlapping(below).next().is_some() {
+        return false;
+    }
+    if memory.map_at(areas, grown, protection, false, None, "").is_err() {
+        return false;
+    }
+    areas.update(grown, |area| area.grows_down = true);
+    true
 }

@@ -5,30 +5,38 @@
 //! platform could not resolve is looked up here: it is a signal, or a part of a file that did not
 //! exist when it was mapped.
 
+mod advice;
 mod areas;
 mod calls;
 mod fault;
 mod layout;
+mod lock;
+pub mod mappers;
 mod other;
 mod place;
 mod started;
 
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use ::lock::SpinLock;
 
 use hal::{AddressSpace, Backing, PAGE_SIZE, PhysAddr, Protection, Range};
 use vfs::{Extent, Inode, Intent, Location};
 
-pub use areas::{Area, Areas, Content};
+pub use advice::madvise;
+pub use areas::{Area, Areas, Content, OnFork};
 pub use calls::*;
 pub use fault::{Fault, resolve, resolve_copy};
 pub use layout::{Layout, STACK_LEN, TASK_END};
+pub use lock::{mlock, mlock2, mlockall, munlock, munlockall};
 pub use other::*;
 pub use place::{find_below, is_usable};
 pub use started::{StartedWith, joined};
 
 use crate::error::{Result, fail};
+use crate::thread::Thread;
 use errno::Errno;
 
 /// Rounds up to a page.
@@ -48,23 +56,48 @@ pub struct Memory {
     /// What the program asked for.
     pub areas: sched::Mutex<Areas>,
     /// Where things were put when the program started.
-    layout: lock::SpinLock<Layout>,
+    layout: SpinLock<Layout>,
     /// What the program was started with.
-    started_with: lock::SpinLock<Arc<StartedWith>>,
+    started_with: SpinLock<Arc<StartedWith>>,
     /// The end of the heap.
     pub heap_end: AtomicU64,
+    /// Threads that run in it.
+    users: AtomicUsize,
+    /// New mappings are locked (`mlockall(2)`).
+    locks_future: AtomicBool,
+    /// Itself, for the files that it maps.
+    own: Weak<Self>,
 }
 
 impl Memory {
     /// New memory without areas.
     pub fn new(layout: Layout) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self {
-            space: Arc::new(AddressSpace::new()?),
+        let space = Arc::new(AddressSpace::new()?);
+        Ok(Arc::new_cyclic(|own| Self {
+            own: Weak::clone(own),
+            users: AtomicUsize::new(0),
+            locks_future: AtomicBool::new(false),
+            space,
             areas: sched::Mutex::new(Areas::new()),
             heap_end: AtomicU64::new(layout.heap_start),
-            layout: lock::SpinLock::new(crate::rank::PROCESS, layout),
-            started_with: lock::SpinLock::new(crate::rank::PROCESS, Arc::default()),
+            layout: SpinLock::new(crate::rank::PROCESS, layout),
+            started_with: SpinLock::new(crate::rank::PROCESS, Arc::default()),
         }))
+    }
+
+    /// A thread begins to run in it.
+    pub fn join(&self) {
+        self.users.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A thread runs in it no longer.
+    pub fn leave(&self) {
+        self.users.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether a thread runs in it: what has none is about to go.
+    pub fn is_used(&self) -> bool {
+        self.users.load(Ordering::Relaxed) > 0
     }
 
     /// Where things were put when the program started.
@@ -87,17 +120,43 @@ impl Memory {
         *self.started_with.lock() = Arc::new(started_with);
     }
 
-    /// A copy of the running process's memory.
-    pub fn fork(&self) -> Result<Arc<Self>> {
+    /// A copy of the memory of the running process, for a new one.
+    pub fn fork(&self, thread: &Thread) -> Result<Arc<Self>> {
         // Held, so that nothing changes between the two copies.
         let areas = self.areas.lock();
-        Ok(Arc::new(Self {
-            space: Arc::new(AddressSpace::fork()?),
+        let space = Arc::new(AddressSpace::fork()?);
+        let copy = Arc::new_cyclic(|own| Self {
+            own: Weak::clone(own),
+            users: AtomicUsize::new(0),
+            locks_future: AtomicBool::new(false),
+            space,
             areas: sched::Mutex::new(areas.duplicate()),
             heap_end: AtomicU64::new(self.heap_end.load(Ordering::Relaxed)),
-            layout: lock::SpinLock::new(crate::rank::PROCESS, self.layout()),
-            started_with: lock::SpinLock::new(crate::rank::PROCESS, self.started_with()),
-        }))
+            layout: SpinLock::new(crate::rank::PROCESS, self.layout()),
+            started_with: SpinLock::new(crate::rank::PROCESS, self.started_with()),
+        });
+        let mut different = Vec::new();
+        for (start, area) in areas.iter() {
+            if let Content::File { file, .. } = &area.content {
+                mappers::add(&copy.own, &*file.inode);
+            }
+            if area.on_fork != OnFork::Copy {
+                different.push((Range { start, end: area.end }, area.on_fork));
+            }
+        }
+        if !different.is_empty() {
+            while_active(thread, &copy, || -> Result<()> {
+                for (range, on_fork) in different {
+                    match on_fork {
+                        OnFork::Copy => {}
+                        OnFork::Wipe => hal::space_discard(range)?,
+                        OnFork::Leave => hal::space_unmap(range)?,
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(copy)
     }
 }
 

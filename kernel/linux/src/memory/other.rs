@@ -12,6 +12,9 @@ use crate::process::{by_tid, known_process_of, may_trace};
 use crate::thread::Thread;
 use crate::user::{Buffer, Sink, Source};
 
+/// `CAP_SYS_NICE`.
+const CAP_SYS_NICE: u32 = 23;
+
 /// Bytes that are moved at a time.
 const CHUNK: usize = 64 << 10;
 
@@ -103,7 +106,10 @@ pub fn process_madvise(
     if !matches!(advice as u32, WILLNEED | COLD | PAGEOUT | COLLAPSE) {
         return fail(Errno::EINVAL);
     }
-    if !may_trace(thread, &process) || (!own && !thread.has_capability(23)) {
+    if !may_trace(thread, &process) {
+        return fail(Errno::EACCES);
+    }
+    if !own && !thread.has_capability(CAP_SYS_NICE) {
         return fail(Errno::EPERM);
     }
     let Some(other) = process.threads().into_iter().next() else { return fail(Errno::ESRCH) };

@@ -233,7 +233,7 @@ fn make(thread: &Thread, request: &Request, tid: u32) -> Result<(Arc<Thread>, Ar
         }
         registers.registers.fs_base = request.tls;
     }
-    let memory = if has(flag::VM) { thread.memory() } else { thread.memory().fork()? };
+    let memory = if has(flag::VM) { thread.memory() } else { thread.memory().fork(thread)? };
     let files = if has(flag::FILES) {
         let files = Arc::clone(&thread.files());
         files.join();
@@ -273,6 +273,7 @@ fn make(thread: &Thread, request: &Request, tid: u32) -> Result<(Arc<Thread>, Ar
         memory,
         name: thread.name(),
         identity: thread.identity(),
+        policy: thread.policy.inherited(),
         signals,
         clear_on_exit: if has(flag::CHILD_CLEARTID) { request.child_tid } else { 0 },
     };
@@ -322,10 +323,14 @@ fn new_process(thread: &Thread, request: &Request, pid: u32) -> Arc<Process> {
         executable: caller.executable(),
         exit_signal: request.exit_signal as i32,
     });
+    crate::time::watch_processor_limit(&process);
     process.dumpable.store(caller.dumpable.load(Ordering::Relaxed), Ordering::Relaxed);
     process
         .no_new_privileges
         .store(caller.no_new_privileges.load(Ordering::Relaxed), Ordering::Relaxed);
+    process
+        .registered_barriers
+        .store(caller.registered_barriers.load(Ordering::Relaxed), Ordering::Relaxed);
     process.personality.store(caller.personality.load(Ordering::Relaxed), Ordering::Relaxed);
     process
 }

@@ -46,6 +46,7 @@ pub fn end_thread(thread: &Thread, status: Status) -> ! {
     let ran = thread.task().map_or(0, |task| task.ran());
     process.usage.lock()[0].time += ran;
     thread.files().leave();
+    thread.memory().leave();
     let last = process.remove_thread(thread.tid()) == 0;
     if thread.tid() != process.pid {
         release_pid(thread.tid());
@@ -74,6 +75,7 @@ pub fn finish_vfork(thread: &Thread) {
 fn end_process(process: &Arc<Process>) {
     let status = *process.exit_status.lock();
     process.timers.clear();
+    crate::ipc::end_undo(process);
     crate::terminal::session_ends(process);
     process.set_executable(None);
     if process.pid == 1 {

@@ -79,6 +79,15 @@ impl Identity {
         self.checks.capabilities & 1 << number != 0
     }
 
+    /// What `access(2)` asks for: what it could do as its real user.
+    pub fn real_checks(&self) -> Credentials {
+        let mut checks = Credentials { uid: self.uid, gid: self.gid, ..self.checks.clone() };
+        if super::fixes_users(self) {
+            checks.capabilities = if self.uid == 0 { self.permitted } else { 0 };
+        }
+        checks
+    }
+
     /// Real, effective and saved user.
     pub fn users(&self) -> [u32; 3] {
         [self.uid, self.effective_uid, self.saved_uid]

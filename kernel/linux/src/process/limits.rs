@@ -17,6 +17,8 @@ const COUNT: usize = 16;
 /// A resource, by Linux's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
+    /// Seconds of processor time.
+    ProcessorTime = 0,
     /// Bytes of a file.
     FileSize = 1,
     /// Bytes of data and heap.
@@ -27,6 +29,8 @@ pub enum Resource {
     Processes = 6,
     /// Open files.
     Files = 7,
+    /// Bytes of locked memory.
+    LockedMemory = 8,
     /// Bytes of all mappings.
     AddressSpace = 9,
     /// Queued signals.
@@ -131,7 +135,13 @@ pub fn prlimit64(thread: &Thread, [pid, resource, new, old, ..]: [u64; 6]) -> Re
         if resource == Resource::Files as usize && wanted.hard > 1_048_576 {
             return fail(Errno::EPERM);
         }
-        process.limits.set(resource, wanted);
+        let is_time = resource == Resource::ProcessorTime as usize;
+        // No time at all means as little as can be measured.
+        let soft = if is_time { wanted.soft.max(1) } else { wanted.soft };
+        process.limits.set(resource, Limit { soft, ..wanted });
+        if is_time {
+            crate::time::watch_processor_limit(&process);
+        }
     }
     user::write_if(old, &current)?;
     Ok(0)

@@ -128,6 +128,8 @@ pub struct Process {
     pub exit_signal: AtomicI32,
     /// Whether it called `execve(2)` since it was forked.
     pub has_executed: AtomicBool,
+    /// `membarrier(2)`'s registration.
+    pub registered_barriers: AtomicBool,
     /// `PR_SET_CHILD_SUBREAPER`.
     pub subreaper: AtomicBool,
     /// `PR_SET_DUMPABLE`.
@@ -138,6 +140,8 @@ pub struct Process {
     pub parent_death_signal: AtomicU32,
     /// `personality(2)`.
     pub personality: AtomicU64,
+    /// Semaphores that its end gives back.
+    pub undo: SpinLock<crate::ipc::Undo>,
     /// Interval timers, POSIX timers.
     pub timers: crate::time::ProcessTimers,
 }
@@ -195,11 +199,13 @@ impl Process {
             started: hal::monotonic(),
             exit_signal: AtomicI32::new(new.exit_signal),
             has_executed: AtomicBool::new(false),
+            registered_barriers: AtomicBool::new(false),
             subreaper: AtomicBool::new(false),
             dumpable: AtomicBool::new(true),
             no_new_privileges: AtomicBool::new(false),
             parent_death_signal: AtomicU32::new(0),
             personality: AtomicU64::new(0),
+            undo: SpinLock::new(rank::IPC_UNDO, crate::ipc::Undo::default()),
             timers: crate::time::ProcessTimers::default(),
         });
         tree().add(&process);

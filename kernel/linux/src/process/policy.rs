@@ -7,7 +7,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use errno::Errno;
 
 use super::by_tid;
+use crate::abi::Layout;
 use crate::error::{Result, fail};
+use crate::layout;
 use crate::thread::Thread;
 use crate::user;
 
@@ -17,6 +19,7 @@ const SCHED_RR: u32 = 2;
 const SCHED_BATCH: u32 = 3;
 const SCHED_IDLE: u32 = 5;
 const SCHED_DEADLINE: u32 = 6;
+const SCHED_EXT: u32 = 7;
 const SCHED_RESET_ON_FORK: u32 = 0x4000_0000;
 
 /// What a thread asked for.
@@ -29,6 +32,25 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// What a new thread gets from the one that makes it.
+    pub fn inherited(&self) -> Self {
+        let value = |from: &AtomicU32| AtomicU32::new(from.load(Ordering::Relaxed));
+        let policy = self.policy.load(Ordering::Relaxed);
+        if policy & SCHED_RESET_ON_FORK == 0 {
+            let [policy, priority] = [&self.policy, &self.priority].map(value);
+            let [io_priority, nice] = [&self.io_priority, &self.nice].map(value);
+            return Self { policy, priority, io_priority, nice };
+        }
+        let is_urgent = matches!(policy & !SCHED_RESET_ON_FORK, SCHED_FIFO | SCHED_RR);
+        let policy = if is_urgent { SCHED_OTHER } else { policy & !SCHED_RESET_ON_FORK };
+        Self {
+            policy: AtomicU32::new(policy),
+            priority: AtomicU32::new(0),
+            io_priority: value(&self.io_priority),
+            nice: AtomicU32::new(self.nice().max(0) as u32),
+        }
+    }
+
     /// Nice value, -20 to 19.
     pub fn nice(&self) -> i32 {
         self.nice.load(Ordering::Relaxed) as i32
@@ -55,7 +77,7 @@ fn with_policy<T>(thread: &Thread, tid: u64, with: impl FnOnce(&Policy) -> T) ->
 fn priorities(policy: u64) -> Result<(u32, u32)> {
     match policy as u32 {
         SCHED_FIFO | SCHED_RR => Ok((99, 1)),
-        SCHED_OTHER | SCHED_BATCH | SCHED_IDLE | SCHED_DEADLINE => Ok((0, 0)),
+        SCHED_OTHER | SCHED_BATCH | SCHED_IDLE | SCHED_DEADLINE | SCHED_EXT => Ok((0, 0)),
         _ => fail(Errno::EINVAL),
     }
 }
@@ -125,6 +147,103 @@ fn set(thread: &Thread, tid: u64, policy: Option<u32>, priority: u32) -> Result 
         Ok(0)
     };
     with_policy(thread, tid, change)?
+}
+
+layout! {
+    /// `struct sched_attr`, in its second size.
+    pub struct Attributes {
+        pub size: u32,
+        pub policy: u32,
+        pub flags: u64,
+        pub nice: i32,
+        pub priority: u32,
+        pub runtime: u64,
+        pub deadline: u64,
+        pub period: u64,
+        pub clamp_least: u32,
+        pub clamp_most: u32,
+    }
+}
+
+/// Bytes of `struct sched_attr` in its first size, without the clamps.
+const FIRST_SIZE: u32 = 48;
+
+/// Flags of `struct sched_attr`.
+mod attribute {
+    pub const RESET_ON_FORK: u64 = 1;
+    pub const KEEP_POLICY: u64 = 8;
+    pub const KEEP_PARAMETERS: u64 = 16;
+    pub const KNOWN: u64 = 0x7f;
+}
+
+/// `sched_getattr(2)`.
+pub fn sched_getattr(thread: &Thread, [tid, to, size, flags, ..]: [u64; 6]) -> Result {
+    const PAGE: u32 = 4096;
+    let size = size as u32;
+    let known = (FIRST_SIZE..=PAGE).contains(&size);
+    if to == 0 || (tid as i32) < 0 || !known || flags as u32 != 0 {
+        return fail(Errno::EINVAL);
+    }
+    let attributes = with_policy(thread, tid, |kept| {
+        let policy = kept.policy.load(Ordering::Relaxed);
+        let urgent = matches!(policy & !SCHED_RESET_ON_FORK, SCHED_FIFO | SCHED_RR);
+        Attributes {
+            size: size.min(Attributes::SIZE as u32),
+            policy: policy & !SCHED_RESET_ON_FORK,
+            flags: u64::from(policy & SCHED_RESET_ON_FORK != 0),
+            nice: if urgent { 0 } else { kept.nice() },
+            priority: kept.priority.load(Ordering::Relaxed),
+            clamp_most: 1024,
+            ..Attributes::default()
+        }
+    })?;
+    let mut bytes = [0; Attributes::SIZE];
+    attributes.encode(&mut bytes);
+    user::write_bytes(to, &bytes[..attributes.size as usize])?;
+    Ok(0)
+}
+
+/// `sched_setattr(2)`.
+pub fn sched_setattr(thread: &Thread, [tid, from, flags, ..]: [u64; 6]) -> Result {
+    if from == 0 || (tid as i32) < 0 || flags as u32 != 0 {
+        return fail(Errno::EINVAL);
+    }
+    let size: u32 = user::read(from)?;
+    let size = if size == 0 { FIRST_SIZE } else { size };
+    if !(FIRST_SIZE..=4096).contains(&size) {
+        user::write(from, &(Attributes::SIZE as u32))?;
+        return fail(Errno::E2BIG);
+    }
+    let mut bytes = user::read_bytes(from, size as usize)?;
+    if bytes.iter().skip(Attributes::SIZE).any(|&byte| byte != 0) {
+        user::write(from, &(Attributes::SIZE as u32))?;
+        return fail(Errno::E2BIG);
+    }
+    bytes.resize(Attributes::SIZE, 0);
+    let wanted = Attributes::decode(&bytes);
+    if wanted.flags & !attribute::KNOWN != 0 || (wanted.policy as i32) < 0 {
+        return fail(Errno::EINVAL);
+    }
+    let keep_policy = wanted.flags & attribute::KEEP_POLICY != 0;
+    let reset = if wanted.flags & attribute::RESET_ON_FORK != 0 { SCHED_RESET_ON_FORK } else { 0 };
+    if wanted.policy & SCHED_RESET_ON_FORK != 0 && !keep_policy {
+        return fail(Errno::EINVAL);
+    }
+    if wanted.flags & attribute::KEEP_PARAMETERS != 0 {
+        return with_policy(thread, tid, |_| 0);
+    }
+    let policy = (!keep_policy).then_some(wanted.policy | reset);
+    if matches!(wanted.policy, SCHED_OTHER | SCHED_BATCH) && !keep_policy {
+        let nice = wanted.nice.clamp(-20, 19);
+        let old = with_policy(thread, tid, Policy::nice)?;
+        if nice < old && !thread.has_capability(23) {
+            return fail(Errno::EPERM);
+        }
+        set(thread, tid, policy, wanted.priority)?;
+        with_policy(thread, tid, |kept| kept.nice.store(nice as u32, Ordering::Relaxed))?;
+        return Ok(0);
+    }
+    set(thread, tid, policy, wanted.priority)
 }
 
 /// `sched_rr_get_interval(2)`.

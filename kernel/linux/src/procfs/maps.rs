@@ -8,7 +8,7 @@ use vfs::DeviceNumber;
 
 use super::process::Subject;
 use super::{Text, shown_path};
-use crate::memory::{Area, Content};
+use crate::memory::{Area, Content, OnFork};
 
 fn protection(area: &Area) -> String {
     let bit = |set: bool, letter: char| if set { letter } else { '-' };
@@ -141,7 +141,7 @@ fn flags(area: &Area) -> String {
         (area.may_write, " mw"),
         (true, " me"),
         (area.locked, " lo"),
-        (area.dont_fork, " dc"),
+        (area.on_fork == OnFork::Leave, " dc"),
     ];
     shown.into_iter().filter(|(set, _)| *set).for_each(|(_, name)| text += name);
     text += " \n";

@@ -214,10 +214,9 @@ pub fn status(subject: &Subject) -> Text {
     let affinity = affinity & all_vcpus();
     text += &format!("Cpus_allowed:\t{affinity:x}\nCpus_allowed_list:\t{}\n", cpu_list(affinity));
     text += "Mems_allowed:\t1\nMems_allowed_list:\t0\n";
-    let switches =
-        |index: usize| thread.map_or(0, |thread| thread.switches[index].load(Ordering::Relaxed));
-    text += &format!("voluntary_ctxt_switches:\t{}\n", switches(0));
-    text += &format!("nonvoluntary_ctxt_switches:\t{}\n", switches(1));
+    let switches = thread.and_then(Thread::task).map_or([0; 2], |task| task.switches());
+    text += &format!("voluntary_ctxt_switches:\t{}\n", switches[0]);
+    text += &format!("nonvoluntary_ctxt_switches:\t{}\n", switches[1]);
     Ok(text.into_bytes())
 }
 

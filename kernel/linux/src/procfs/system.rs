@@ -99,6 +99,7 @@ fn statistics() -> Text {
     }
     let boot = (hal::realtime() - hal::monotonic().min(hal::realtime())) / SECOND;
     let (running, _) = threads();
+    text += &format!("ctxt {}\n", sched::switch_count());
     text += &format!("btime {boot}\nprocesses {}\n", last_pid());
     text += &format!("procs_running {running}\nprocs_blocked 0\n");
     Ok(text.into_bytes())

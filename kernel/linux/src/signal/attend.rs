@@ -36,7 +36,11 @@ pub fn is_deliverable(thread: &Thread) -> bool {
 fn take(thread: &Thread) -> Option<(u8, Info)> {
     let wanted = !thread.signals.mask();
     let own = thread.signals.pending.lock().take(wanted);
-    own.or_else(|| thread.process.signals.pending.lock().take(wanted))
+    let taken = own.or_else(|| thread.process.signals.pending.lock().take(wanted));
+    if let Some((_, info)) = &taken {
+        thread.process.timers.told(info);
+    }
+    taken
 }
 
 /// Ends the thread if it is to end, stops it if it is to stop, and prepares handlers of pending
@@ -155,14 +159,14 @@ pub fn from_fault(thread: &Thread, address: u64, access: Access, cause: Cause) {
     const SEGV_MAPERR: i32 = 1;
     const SEGV_ACCERR: i32 = 2;
     const BUS_ADRERR: i32 = 2;
-    let memory = thread.memory();
-    let (signal, code) = match memory::resolve(&memory, address, access, cause) {
+    // Not held any longer: what ends the process does not come back.
+    let found = memory::resolve(&thread.memory(), address, access, cause);
+    let (signal, code) = match found {
         Fault::Resolved => return,
         Fault::Unmapped => (SIGSEGV, SEGV_MAPERR),
         Fault::Protection => (SIGSEGV, SEGV_ACCERR),
         Fault::BehindFile => (SIGBUS, BUS_ADRERR),
         Fault::NoMemory => {
-            drop(memory);
             crate::report::out_of_memory(thread);
             end_group(thread, Status::Killed { signal: SIGKILL, core: false })
         }

@@ -89,6 +89,29 @@ impl Info {
         Self::with_words(SI_TIMER, &[identity, overruns, value as u32, (value >> 32) as u32])
     }
 
+    /// What it tells of a POSIX timer: its identity and its overruns.
+    pub fn timer_overruns(&self) -> Option<(u32, u32)> {
+        let word = |at: usize| u32::decode(&self.fields[at..at + 4]);
+        (self.code == SI_TIMER).then(|| (word(0), word(4)))
+    }
+
+    /// One more expiration of the timer that this, not taken yet, tells of.
+    fn count_overruns(&mut self, more: u32) {
+        let overruns = u32::decode(&self.fields[4..8]).saturating_add(more).min(i32::MAX as u32);
+        self.fields[4..8].copy_from_slice(&overruns.to_le_bytes());
+    }
+
+    /// Takes in a later expiration of the same timer; `false`: it is another's.
+    pub fn absorb(&mut self, later: &Self) -> bool {
+        match (self.timer_overruns(), later.timer_overruns()) {
+            (Some((own, _)), Some((identity, overruns))) if own == identity => {
+                self.count_overruns(overruns.saturating_add(1));
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// As a program gave it.
     pub fn decode(bytes: &[u8; LENGTH]) -> Self {
         let mut fields = [0; LENGTH - 16];

@@ -28,6 +28,10 @@ impl Pending {
     /// Adds one. A signal below the real-time ones waits at most once. `false`: the queue is full.
     pub fn add(&mut self, signal: u8, info: Info) -> bool {
         let bit = set_of(signal);
+        let same = self.queue.iter_mut().filter(|(number, _)| *number == signal);
+        if self.set & bit != 0 && same.into_iter().any(|(_, waiting)| waiting.absorb(&info)) {
+            return true;
+        }
         if signal < REALTIME && self.set & bit != 0 {
             return true;
         }

@@ -58,7 +58,11 @@ pub fn rt_sigsuspend(thread: &Thread, [mask, length, ..]: [u64; 6]) -> Result {
 /// Takes a pending signal of the set, blocked or not.
 pub fn take_waiting(thread: &Thread, set: Set) -> Option<(u8, Info)> {
     let own = thread.signals.pending.lock().take(set);
-    own.or_else(|| thread.process.signals.pending.lock().take(set))
+    let taken = own.or_else(|| thread.process.signals.pending.lock().take(set));
+    if let Some((_, info)) = &taken {
+        thread.process.timers.told(info);
+    }
+    taken
 }
 
 /// `rt_sigtimedwait(2)`.

@@ -1,7 +1,9 @@
 //! What serves each system call: the kernel's view of [`abi_linux`]'s list.
 
 use super::Handler;
-use crate::{exec, file, futex, memory, process, signal, socket, system, time};
+use crate::{
+    administration, exec, file, futex, ipc, memory, process, signal, socket, system, time,
+};
 
 macro_rules! handlers {
     ($($number:literal $name:ident($($argument:ident),*) $(-> $pointer:ident)? = $handler:path $(, partial $why:literal)?;)*) => {

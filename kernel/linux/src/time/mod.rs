@@ -1,12 +1,16 @@
 //! Clocks, sleeping, processor time.
 
 mod interval;
+mod limit;
 mod posix;
 mod set;
+
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use errno::Errno;
 
 pub use interval::{alarm, getitimer, setitimer};
+pub use limit::watch_processor_limit;
 pub use posix::{timer_create, timer_delete, timer_getoverrun, timer_gettime, timer_settime};
 pub use set::{clock_settime, settimeofday};
 
@@ -21,9 +25,19 @@ use crate::user;
 pub struct ProcessTimers {
     intervals: interval::Intervals,
     posix: posix::PosixTimers,
+    /// Counts settings of `RLIMIT_CPU`.
+    watches: AtomicU64,
 }
 
 impl ProcessTimers {
+    fn next_watch(&self) -> u64 {
+        self.watches.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn current_watch(&self) -> u64 {
+        self.watches.load(Ordering::Relaxed)
+    }
+
     /// Switches all of them off.
     pub fn clear(&self) {
         self.intervals.clear();
@@ -147,10 +161,13 @@ pub fn clock_nanosleep(
     [number, flags, request, remaining, ..]: [u64; 6],
 ) -> Result {
     const ABSOLUTE: u64 = 1;
-    if matches!(number, clock::THREAD) {
-        return fail(Errno::EINVAL);
-    }
     let now = read_clock(thread, number)?;
+    if matches!(
+        number,
+        clock::THREAD | clock::MONOTONIC_RAW | clock::REALTIME_COARSE | clock::MONOTONIC_COARSE
+    ) {
+        return fail(Errno::EOPNOTSUPP);
+    }
     if flags & !ABSOLUTE != 0 {
         return fail(Errno::EINVAL);
     }

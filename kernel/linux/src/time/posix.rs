@@ -52,7 +52,8 @@ struct State {
     interval: u64,
     armed: Option<Timer>,
     setting: u64,
-    overruns: u32,
+    /// Overruns that the last signal told of.
+    told: u32,
 }
 
 /// One timer.
@@ -97,18 +98,19 @@ impl Expire for Expiration {
             return;
         }
         let due = now >= state.expires;
+        let mut overruns = 0;
         if due {
             let missed = match state.interval {
                 0 => 0,
                 interval => (now - state.expires) / interval,
             };
-            state.overruns = u32::try_from(missed).unwrap_or(i32::MAX as u32);
+            overruns = u32::try_from(missed).unwrap_or(i32::MAX as u32);
             state.expires = match state.interval {
                 0 => 0,
                 interval => state.expires + (missed + 1) * interval,
             };
         }
-        let (next, overruns) = (state.expires, state.overruns);
+        let next = state.expires;
         drop(state);
         if due {
             self.timer.tell(&process, overruns);
@@ -187,6 +189,17 @@ impl PosixTimers {
     }
 }
 
+impl super::ProcessTimers {
+    /// A signal of a timer was taken, which tells of so many overruns.
+    pub fn told(&self, info: &Info) {
+        if let Some((identity, overruns)) = info.timer_overruns()
+            && let Ok(timer) = self.posix.find(u64::from(identity))
+        {
+            timer.state.lock().told = overruns;
+        }
+    }
+}
+
 /// `timer_create(2)`.
 pub fn timer_create(thread: &Thread, [number, event, to, ..]: [u64; 6]) -> Result {
     const SIGEV_SIGNAL: i32 = 0;
@@ -258,7 +271,7 @@ pub fn timer_settime(thread: &Thread, [identity, options, new, old, ..]: [u64; 6
         let mut state = timer.state.lock();
         state.expires = expires;
         state.interval = interval;
-        state.overruns = 0;
+        state.told = 0;
         let setting = state.setting;
         drop(state);
         timer.arm(process, setting, expires, now);
@@ -279,7 +292,7 @@ pub fn timer_gettime(thread: &Thread, [identity, to, ..]: [u64; 6]) -> Result {
 /// `timer_getoverrun(2)`.
 pub fn timer_getoverrun(thread: &Thread, [identity, ..]: [u64; 6]) -> Result {
     let timer = thread.process.timers.posix.find(identity)?;
-    let overruns = timer.state.lock().overruns;
+    let overruns = timer.state.lock().told;
     Ok(u64::from(overruns))
 }
 

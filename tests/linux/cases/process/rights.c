@@ -36,20 +36,52 @@ CASE(capget_old_version)
     CALL("bad_data", RAW(SYS_capget, &header, BAD_POINTER));
 }
 
-CASE(capset_errors)
+CASE(capset_errors, NEEDS_FORK)
+{
+    CHILD(child)
+    {
+        uint32_t data[6] = {0};
+        struct header header = {0x20080522, 0};
+        NEED(RAW(SYS_capget, &header, data));
+        /* Without the first one, whatever there is else. */
+        data[0] &= ~1U;
+        data[1] &= ~1U;
+        CALL("drop", RAW(SYS_capset, &header, data));
+        data[0] |= 1;
+        CALL("effective_beyond_permitted", RAW(SYS_capset, &header, data));
+        data[1] |= 1;
+        CALL("permitted_beyond_permitted", RAW(SYS_capset, &header, data));
+        header.version = 1;
+        CALL("version", RAW(SYS_capset, &header, data));
+        CALL("bad", RAW(SYS_capset, BAD_POINTER, data));
+        header = (struct header){0x20080522, getppid()};
+        CALL("other_process", RAW(SYS_capset, &header, data));
+    }
+    observe_status("child", await(child));
+}
+
+static void *drop_in_thread(void *argument)
 {
     uint32_t data[6] = {0};
     struct header header = {0x20080522, 0};
+    NEED(RAW(SYS_setresuid, -1, 77, -1));
     NEED(RAW(SYS_capget, &header, data));
-    data[0] |= ~data[1];
-    if ((data[0] & ~data[1]) == 0)
-        data[3] |= ~data[4];
-    CALL("effective_beyond_permitted", RAW(SYS_capset, &header, data));
-    header.version = 1;
-    CALL("version", RAW(SYS_capset, &header, data));
-    CALL("bad", RAW(SYS_capset, BAD_POINTER, data));
-    header = (struct header){0x20080522, getppid()};
-    CALL("other_process", RAW(SYS_capset, &header, data));
+    return (void *)(long)(geteuid() * 10 + (data[0] == 0) + (argument != NULL));
+}
+
+/* Users and capabilities belong to each thread; the C library's own calls change all of them. */
+CASE(setresuid_of_one_thread, NEEDS_ROOT | NEEDS_FORK | NEEDS_THREADS)
+{
+    CHILD(child)
+    {
+        pthread_t thread;
+        void *seen;
+        NEED0(pthread_create(&thread, NULL, drop_in_thread, NULL));
+        pthread_join(thread, &seen);
+        observe_number("there", (long)seen);
+        observe_number("here", geteuid());
+    }
+    observe_status("child", await(child));
 }
 
 CASE(setuid_keeps_nothing_for_others, NEEDS_ROOT | NEEDS_FORK)

@@ -216,7 +216,9 @@ CASE(mprotect_text_of_calls)
 {
     unsigned char *function = (unsigned char *)shape_compare, before[48], after[48];
     unsigned char *page = (unsigned char *)((uintptr_t)function & ~(PAGE - 1));
+    NEED(mprotect(page, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC));
     memcpy(before, function, sizeof before);
+    NEED(mprotect(page, 2 * PAGE, PROT_READ | PROT_EXEC));
     for (int i = 0; i < 100; i++)
         shape_compare(SYS_close);
     NEED(mprotect(page, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC));

@@ -148,8 +148,9 @@ CASE(shutdown_wakes_reader, NEEDS_SOCKETS | NEEDS_FORK)
         CALL("read", read(ends[0], &byte, 1));
     }
     sleep_ms(10);
-    CALL("shutdown", shutdown(ends[0], SHUT_RDWR));
+    long result = shutdown(ends[0], SHUT_RDWR);
     observe_status("child", await(child));
+    observe_number("shutdown", result);
 }
 
 CASE(setsockopt_switches, NEEDS_SOCKETS)
@@ -165,3 +166,36 @@ CASE(setsockopt_switches, NEEDS_SOCKETS)
     CALL("unknown_level", setsockopt(ends[0], 9999, 1, &value, sizeof value));
 }
 ALSO(setsockopt_switches, "getsockopt");
+
+CASE(accept4_errors, NEEDS_SOCKETS)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "s"};
+    int listener = (int)NEED(socket(AF_UNIX, SOCK_STREAM, 0));
+    NEED(bind(listener, (void *)&name, sizeof name));
+    CALL("not_listening", RAW(SYS_accept4, listener, 0, 0, 0));
+    NEED(listen(listener, 4));
+    CALL("unknown_flag", RAW(SYS_accept4, listener, 0, 0, 1));
+    int client = (int)NEED(socket(AF_UNIX, SOCK_STREAM, 0));
+    NEED(connect(client, (void *)&name, sizeof name));
+    int fd = (int)NEED(RAW(SYS_accept4, listener, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    CALL("getfd", fcntl(fd, F_GETFD));
+    IS("nonblocking", (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+    CALL("no_socket", RAW(SYS_accept4, NEED(open("/dev/null", O_RDWR)), 0, 0, 0));
+    CALL("closed", RAW(SYS_accept4, 999, 0, 0, 0));
+}
+
+CASE(sendmmsg_counts, NEEDS_SOCKETS)
+{
+    int pair[2];
+    struct iovec parts[3] = {{"a", 1}, {"bc", 2}, {BAD_POINTER, 3}};
+    struct mmsghdr messages[3] = {{.msg_hdr = {.msg_iov = &parts[0], .msg_iovlen = 1}},
+                                  {.msg_hdr = {.msg_iov = &parts[1], .msg_iovlen = 1}},
+                                  {.msg_hdr = {.msg_iov = &parts[2], .msg_iovlen = 1}}};
+    NEED(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
+    CALL("send", RAW(SYS_sendmmsg, pair[0], messages, 3, 0));
+    observe_number("first", messages[0].msg_len);
+    observe_number("second", messages[1].msg_len);
+    CALL("only_bad", RAW(SYS_sendmmsg, pair[0], messages + 2, 1, 0));
+    CALL("none", RAW(SYS_sendmmsg, pair[0], messages, 0, 0));
+    CALL("closed", RAW(SYS_sendmmsg, 999, messages, 1, 0));
+}

@@ -132,7 +132,12 @@ impl Context<'_> {
         location.inode().truncate(size, self.now)?;
         self.strip_set_id(location);
         let inode = location.inode();
-        self.namespace.notify(&Event { kind: EventKind::Modified, inode, name: None });
+        self.namespace.notify(&Event {
+            kind: EventKind::Modified,
+            inode,
+            dentry: Some(location.dentry()),
+            name: None,
+        });
         Ok(())
     }
 
@@ -161,7 +166,12 @@ impl Context<'_> {
     fn apply(&self, location: &Location, change: &AttributeChange) -> Result<(), Errno> {
         let inode = location.inode();
         inode.set_attributes(change, self.now)?;
-        self.namespace.notify(&Event { kind: EventKind::Attributes, inode, name: None });
+        self.namespace.notify(&Event {
+            kind: EventKind::Attributes,
+            inode,
+            dentry: Some(location.dentry()),
+            name: None,
+        });
         Ok(())
     }
 }

@@ -51,6 +51,7 @@ impl Context<'_> {
         let event = Event {
             kind: EventKind::Created,
             inode: child.inode(),
+            dentry: None,
             name: Some((directory.dentry(), &name)),
         };
         self.namespace.notify(&event);
@@ -82,8 +83,13 @@ impl Context<'_> {
         drop(locked);
         let inode = old.inode();
         let name = Some((directory.dentry(), &name[..]));
-        self.namespace.notify(&Event { kind: EventKind::Attributes, inode, name: None });
-        self.namespace.notify(&Event { kind: EventKind::Created, inode, name });
+        self.namespace.notify(&Event {
+            kind: EventKind::LinksChanged,
+            inode,
+            dentry: None,
+            name: None,
+        });
+        self.namespace.notify(&Event { kind: EventKind::Created, inode, dentry: None, name });
         Ok(())
     }
 

@@ -129,7 +129,12 @@ impl Context<'_> {
             location.inode().truncate(0, self.now)?;
             self.strip_set_id(&location);
             let inode = location.inode();
-            self.namespace.notify(&Event { kind: EventKind::Modified, inode, name: None });
+            self.namespace.notify(&Event {
+                kind: EventKind::Modified,
+                inode,
+                dentry: Some(location.dentry()),
+                name: None,
+            });
         }
         Ok(Opened { location, created, content, write })
     }
@@ -155,6 +160,7 @@ impl Context<'_> {
                 let event = Event {
                     kind: EventKind::Created,
                     inode: child.inode(),
+                    dentry: None,
                     name: Some((directory.dentry(), &name)),
                 };
                 self.namespace.notify(&event);

@@ -71,13 +71,11 @@ impl Context<'_> {
         directory.mount().superblock().dismiss(&child);
         let inode = child.inode();
         let name = Some((directory.dentry(), name));
-        self.namespace.notify(&Event { kind: EventKind::Removed, inode, name });
-        let kind = if inode.metadata().links == 0 || child.kind() == Kind::Directory {
-            EventKind::Gone
-        } else {
-            EventKind::Attributes
-        };
-        self.namespace.notify(&Event { kind, inode, name: None });
+        self.namespace.notify(&Event { kind: EventKind::Removed, inode, dentry: None, name });
+        if inode.metadata().links == 0 || child.kind() == Kind::Directory {
+            let kind = EventKind::Gone;
+            self.namespace.notify(&Event { kind, inode, dentry: None, name: None });
+        }
         Ok(())
     }
 }

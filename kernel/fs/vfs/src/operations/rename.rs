@@ -194,7 +194,7 @@ impl Context<'_> {
         let cookie = self.namespace.next_move();
         let report = |kind, end: &End, dentry: &Arc<Dentry>| {
             let name = Some((end.directory.dentry(), &end.name[..]));
-            self.namespace.notify(&Event { kind, inode: dentry.inode(), name });
+            self.namespace.notify(&Event { kind, inode: dentry.inode(), dentry: None, name });
         };
         report(EventKind::MovedFrom { cookie }, from, source);
         report(EventKind::MovedTo { cookie }, to, source);
@@ -206,8 +206,15 @@ impl Context<'_> {
         } else {
             let inode = target.inode();
             let last = inode.metadata().links == 0 || target.kind() == Kind::Directory;
-            let kind = if last { EventKind::Gone } else { EventKind::Attributes };
-            self.namespace.notify(&Event { kind, inode, name: None });
+            let notify = |kind| {
+                self.namespace.notify(&Event { kind, inode, dentry: None, name: None });
+            };
+            if target.kind() != Kind::Directory {
+                notify(EventKind::LinksChanged);
+            }
+            if last {
+                notify(EventKind::Gone);
+            }
         }
     }
 }

@@ -67,7 +67,12 @@ impl Context<'_> {
 
     fn xattr_changed(&self, location: &Location) {
         let inode = location.inode();
-        self.namespace.notify(&Event { kind: EventKind::Attributes, inode, name: None });
+        self.namespace.notify(&Event {
+            kind: EventKind::Attributes,
+            inode,
+            dentry: Some(location.dentry()),
+            name: None,
+        });
     }
 
     fn check_xattr(&self, location: &Location, name: &[u8], wanted: Access) -> Result<(), Errno> {
