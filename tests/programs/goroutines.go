@@ -121,7 +121,7 @@ func timers() string {
 	var mutex sync.Mutex
 	var order []string
 	var group sync.WaitGroup
-	for _, ms := range []int{90, 10, 50} {
+	for _, ms := range []int{300, 10, 150} {
 		group.Add(1)
 		go func(ms int) {
 			defer group.Done()

@@ -14,7 +14,7 @@ main(_) ->
     Sums = [receive {'DOWN', Ref, process, Pid, {sum, S}} -> S end || {Pid, Ref} <- Parts],
     io:format("sums ~p~n", [lists:sum(Sums)]),
     %% Timers in order.
-    [erlang:send_after(Ms, Self, {timer, Ms}) || Ms <- [60, 20, 40]],
+    [erlang:send_after(Ms, Self, {timer, Ms}) || Ms <- [300, 10, 150]],
     io:format("timers ~p~n", [[receive {timer, Ms} -> Ms end || _ <- [1, 2, 3]]]),
     io:format("shell ~s", [os:cmd("echo $((6 * 7))")]),
     ok = file:write_file("/tmp/erlang", <<"kept">>),

@@ -53,7 +53,7 @@ if (!isMainThread) {
       (error, key) => (error ? reject(error) : resolve(key.toString('hex')))));
     console.log('key', key);
     const order = [];
-    await Promise.all([30, 10, 20].map((ms) => new Promise((resolve) => setTimeout(() => {
+    await Promise.all([300, 10, 150].map((ms) => new Promise((resolve) => setTimeout(() => {
       order.push(ms);
       resolve();
     }, ms))));

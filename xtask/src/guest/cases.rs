@@ -187,7 +187,7 @@ pub const CASES: &[Case] = &[
         needs: &["go"],
         output: "pipeline 599500\ncollected 327640\ncollections true\npreempted true\n\
             fault runtime error: invalid memory address or nil pointer dereference\n\
-            signal user defined signal 1\ntimers 10 50 90\nfiles a b c\n",
+            signal user defined signal 1\ntimers 10 150 300\nfiles a b c\n",
         ..SMALL
     },
     Case {
@@ -223,7 +223,7 @@ pub const CASES: &[Case] = &[
         name: "erlang: processes, timers, a port",
         program: Program::Path("tests/programs/processes.escript"),
         needs: &["escript"],
-        output: "schedulers 2\nring 1000\nsums 1801800000\ntimers [20,40,60]\nshell 42\nfile kept\n",
+        output: "schedulers 2\nring 1000\nsums 1801800000\ntimers [10,150,300]\nshell 42\nfile kept\n",
         status: 5,
         ..LARGE
     },
@@ -232,7 +232,7 @@ pub const CASES: &[Case] = &[
         program: Program::Path("tests/programs/workers.js"),
         needs: &["node"],
         output: "primes 669 1229 2262\ncounted 30000 ended 3\nfiles abcde\n\
-            key a8df899f3c4f204d967e0ad63c092987\ntimers 10 20 30\nchild from sh\n",
+            key a8df899f3c4f204d967e0ad63c092987\ntimers 10 150 300\nchild from sh\n",
         status: 4,
         ..LARGE
     },
