@@ -353,6 +353,16 @@ static void find_program(void)
         strcat(program, name);
 }
 
+/* Whoever started the runner may ignore signals (nohup) or block them; cases must not see that. */
+static void take_default_signals(void)
+{
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {.deadline = 10, .repeat = 1};
@@ -362,6 +372,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strncmp(argv[1], "--helper=", 9) == 0)
         return run_helper(argv[1] + 9, argc, argv);
     find_program();
+    take_default_signals();
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         const char *value = i + 1 < argc ? argv[i + 1] : "";

@@ -376,7 +376,10 @@ impl Session {
     }
 
     fn show(&mut self, frame: &Frame<'_>, instance: &Instance) -> Result<()> {
-        if let Some(dump) = &mut self.dump {
+        // That a vCPU is alive says nothing of what was asked.
+        if let Some(dump) = &mut self.dump
+            && frame.kind != Kind::Alive
+        {
             dump.goes_on();
         }
         match frame.kind {

@@ -244,12 +244,11 @@ fn listeners_hear_of_changes() {
     let expected = [
         "Created /dir",
         "Created /file",
-        "Attributes ",
+        "LinksChanged ",
         "Created dir/link",
         "MovedFrom { cookie: 1 } /file",
         "MovedTo { cookie: 1 } dir/file",
         "Removed dir/link",
-        "Attributes ",
         "Attributes ",
         "Modified ",
         "Removed dir/file",

@@ -10,7 +10,7 @@ use crate::inode::Inode;
 pub enum EventKind {
     /// A name was made in a directory.
     Created,
-    /// A name was removed from a directory.
+    /// A name was removed from a directory; a file lost a link by that.
     Removed,
     /// A name left a directory; the cookie joins it with [`EventKind::MovedTo`].
     MovedFrom {
@@ -24,7 +24,7 @@ pub enum EventKind {
     },
     /// Attributes changed.
     Attributes,
-    /// The inode got or lost a name, but is not gone.
+    /// The inode got a name, or lost one to another file that was moved there.
     LinksChanged,
     /// Data changed through the path (truncation). Reads, writes, opening and closing are
     /// reported by whoever does them.
