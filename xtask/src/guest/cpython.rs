@@ -42,8 +42,14 @@ const NO_ADDRESS_FAMILY: &str = "[Errno 97]";
 const LEFT_OUT: &str = "-StreamTests.test_drain_raises";
 
 /// Programs that the tests start.
-const TOOLS: &[&str] =
-    &["/usr/bin/cat", "/usr/bin/echo", "/usr/bin/ls", "/usr/bin/sleep", "/usr/bin/true"];
+const TOOLS: &[&str] = &[
+    "/usr/bin/bash",
+    "/usr/bin/cat",
+    "/usr/bin/echo",
+    "/usr/bin/ls",
+    "/usr/bin/sleep",
+    "/usr/bin/true",
+];
 
 /// Tests that may differ, in percent of a module's.
 const ALLOWED: usize = 3;
